@@ -1,6 +1,7 @@
 """Any trained folder of nnU-Net v2 as one object: its plans, its labels, its network and its weights."""
 
 import contextlib
+import copy
 import hashlib
 import io
 import json
@@ -242,9 +243,11 @@ def _mirror_axes(checkpoint: Checkpoint) -> tuple[int, ...] | None:
 
 
 def _load_weights(files: Sequence[Path]) -> list[Weights]:
-    """Copies, so that a file which is replaced or lost later cannot reach into a running network."""
-    folds = [read_checkpoint(file)["network_weights"] for file in files]
-    return [{name: weight.clone() for name, weight in fold.items()} for fold in folds]
+    """Copies, so that a file which is replaced or lost later cannot reach into a running network.
+
+    nnU-Net saves most weights under several names; the copies share their memory as the originals do.
+    """
+    return [copy.deepcopy(read_checkpoint(file)["network_weights"]) for file in files]
 
 
 def _check(model: TrainedModel, checkpoints: Mapping[Path, Checkpoint]) -> None:

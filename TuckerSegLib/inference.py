@@ -1,0 +1,193 @@
+"""One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from .errors import Cancelled, InputError
+from .labelling import Properties, labels_of, resampling_is_needed
+from .models.nnunet import TrainedModel, quiet
+from .readers import ReadImage, read
+from .volume import Volume
+
+Labels = npt.NDArray[np.unsignedinteger]
+
+_SECONDS_A_VALUE = {True: 1.3e-7, False: 2e-8}
+"""Measured time of labelling a voxel for one output, with and without resampling: a first guess of what is left."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: `stage` is "preprocess", "predict" or "postprocess", `fraction` is of the whole run, 0 to 1.
+
+    `seconds_left` of the whole run is None until the network has run once.
+    """
+
+    stage: str
+    fraction: float
+    seconds_left: float | None
+
+
+ProgressCallback = Callable[[Progress], None]
+
+
+class Cancellation:
+    """A wish to stop, told from any thread and seen by the run before its next step."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def cancel(self) -> None:
+        self._asked.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._asked.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """
+        Raises:
+            Cancelled: `cancel` was called.
+        """
+        if self.cancelled:
+            raise Cancelled("The segmentation was cancelled.")
+
+
+def predict(
+    model: TrainedModel,
+    network: nn.Module,
+    weights: Sequence[Mapping[str, Tensor]],
+    volume: Volume,
+    *,
+    device: torch.device,
+    progress: ProgressCallback | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[Labels, dict[str, float]]:
+    """Segment a volume; with `model.network()` and `model.load_weights()` the labels are nnUNetv2_predict's.
+
+    `network` maps a patch (1, channels, *model.patch_size) to (1, outputs, *model.patch_size); each of `weights`, one
+    state dict a fold, is loaded into it in turn. It stays on `device`. The result is the label map (K, J, I) and the
+    seconds each stage took.
+
+    Raises:
+        InputError: the volume's channels are not those the model needs.
+        ModelError: the model cannot read 3D images, or its answer is not finite.
+        Cancelled: `cancellation` was asked for; at the latest after the network's current call.
+    """
+    _check_channels(model, volume)
+    run = _Run(progress, cancellation or Cancellation())
+    with _threads_kept():
+        run.enter("preprocess")
+        image = read(volume, model.plans["image_reader_writer"])
+        data, properties = _preprocess(model, image)
+        run.enter("predict")
+        logits = _logits(model, network, weights, data, properties, device, run)
+        run.enter("postprocess")
+        labels = image.restore(_labels(model, logits, properties, run))
+    return np.ascontiguousarray(labels), run.finish()
+
+
+class _Run:
+    """The stages of one run: their times, what is left, and whether to go on."""
+
+    def __init__(self, progress: ProgressCallback | None, cancellation: Cancellation) -> None:
+        self._progress = progress
+        self._cancellation = cancellation
+        self._began = self._entered = perf_counter()
+        self._stage = ""
+        self._fraction = 0.0
+        self._seconds: dict[str, float] = {}
+
+    def enter(self, stage: str) -> None:
+        self._leave()
+        self._stage = stage
+        self._report(None)
+
+    def step(self, done: int, steps: int, later: float = 0.0) -> None:
+        """`done` of the stage's equal `steps` are behind; the stages after it will take `later` seconds."""
+        elapsed = perf_counter() - self._entered
+        self._report(elapsed / done * (steps - done) + later if done else None)
+
+    def finish(self) -> dict[str, float]:
+        self._leave()
+        self._report(0.0)
+        return self._seconds
+
+    def _leave(self) -> None:
+        self._cancellation.raise_if_cancelled()
+        now = perf_counter()
+        if self._stage:
+            self._seconds[self._stage] = now - self._entered
+        self._entered = now
+
+    def _report(self, seconds_left: float | None) -> None:
+        self._cancellation.raise_if_cancelled()
+        if seconds_left is not None:
+            elapsed = perf_counter() - self._began
+            self._fraction = max(self._fraction, elapsed / (elapsed + seconds_left))
+        if self._progress:
+            self._progress(Progress(self._stage, self._fraction, seconds_left))
+
+
+def _check_channels(model: TrainedModel, volume: Volume) -> None:
+    wanted, found = model.num_input_channels, len(volume.voxels)
+    if wanted != found:
+        images = "1 image" if found == 1 else f"{found} images"
+        raise InputError(
+            f"{model.name} needs {wanted} input channel{'s' * (wanted != 1)} ({', '.join(model.channel_names)}) "
+            f"but got {images}: choose one image for each channel."
+        )
+
+
+def _preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Properties]:
+    with quiet():
+        preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
+    data, _, properties = preprocessor.run_case_npy(
+        image.voxels, None, {"spacing": image.spacing}, model.plans_manager, model.configuration_manager, model.dataset
+    )
+    return torch.from_numpy(data).to(torch.float32), properties
+
+
+def _logits(
+    model: TrainedModel,
+    network: nn.Module,
+    weights: Sequence[Mapping[str, Tensor]],
+    data: Tensor,
+    properties: Properties,
+    device: torch.device,
+    run: _Run,
+) -> Tensor:
+    """(outputs, *preprocessed shape), half precision, on the CPU."""
+    from .sliding_window import SlidingWindow  # imports most of nnU-Net, which takes seconds
+
+    later = _seconds_of_labelling(model, data, properties)
+    window = SlidingWindow(model, network, weights, device, lambda done, calls: run.step(done, calls, later))
+    logits: Tensor = window.predict_logits_from_preprocessed_data(data).cpu()
+    return logits
+
+
+def _labels(model: TrainedModel, logits: Tensor, properties: Properties, run: _Run) -> Labels:
+    return labels_of(logits, model, properties, lambda output: run.step(output, len(logits)))
+
+
+def _seconds_of_labelling(model: TrainedModel, data: Tensor, properties: Properties) -> float:
+    shape = properties["shape_after_cropping_and_before_resampling"]
+    values = model.label_manager.num_segmentation_heads * np.prod(shape)
+    return float(values * _SECONDS_A_VALUE[resampling_is_needed(data, properties)])
+
+
+@contextlib.contextmanager
+def _threads_kept() -> Iterator[None]:
+    """nnU-Net changes PyTorch's number of threads and, after an error, leaves it so."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,97 @@
+"""nnU-Net's sliding window, told apart from the original only by being watched and stoppable between patches."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ModelError
+from .models.nnunet import TrainedModel, quiet
+
+with quiet():
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+
+BeforeCall = Callable[[int, int], None]
+"""Told how often the network has run, and how often it will in all; may raise to stop."""
+
+
+class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
+    """Runs a network over a preprocessed image as nnU-Net does: `predict_logits_from_preprocessed_data`.
+
+    `weights` holds one state dict a fold; the folds' outputs are averaged, and mirror images where the model allows.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        network: nn.Module,
+        weights: Sequence[Mapping[str, Tensor]],
+        device: torch.device,
+        before_call: BeforeCall,
+    ) -> None:
+        self._before_call = before_call
+        self._calls = 0
+        self._calls_in_all = 0
+        with quiet():
+            super().__init__(device=device, allow_tqdm=False)
+            self.manual_initialization(
+                _Watched(network, self._count),
+                model.plans_manager,
+                model.configuration_manager,
+                list(weights),
+                model.dataset,
+                model.trainer,
+                model.mirror_axes,
+            )
+
+    def _count(self) -> None:
+        self._before_call(self._calls, max(self._calls_in_all, self._calls + 1))
+        self._calls += 1
+
+    @torch.inference_mode()
+    def _internal_predict_sliding_window_return_logits(
+        self, data: Tensor, slicers: Sequence[tuple[Any, ...]], do_on_device: bool = True
+    ) -> Tensor:
+        """nnU-Net's loop over the patches, step by step the same, without its thread that prepares the next patch.
+
+        That thread waits for ever once a patch raises, be it an error of the network or a cancellation.
+        """
+        mirrored = 2 ** len(self.allowed_mirroring_axes or ())
+        self._calls_in_all = len(self.list_of_parameters) * len(slicers) * mirrored
+        home = self.device if do_on_device else torch.device("cpu")
+        data = data.to(home)
+        heads = self.label_manager.num_segmentation_heads
+        logits = torch.zeros((heads, *data.shape[1:]), dtype=torch.half, device=home)
+        weight = torch.zeros(data.shape[1:], dtype=torch.half, device=home)
+        gaussian = compute_gaussian(
+            tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
+        )
+        for where in slicers:
+            patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
+            prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
+            prediction *= gaussian
+            logits[where] += prediction
+            weight[where[1:]] += gaussian
+        return torch.div(logits, weight, out=logits)
+
+
+class _Watched(nn.Module):
+    """A network that announces each call; its weights are loaded straight into the network."""
+
+    def __init__(self, network: nn.Module, before: Callable[[], None]) -> None:
+        super().__init__()
+        self.network = network
+        self._before = before
+
+    def forward(self, patch: Tensor) -> Tensor:
+        self._before()
+        answer: Tensor = self.network(patch)
+        return answer
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.network.load_state_dict(state_dict, *args, **kwargs)
+        except RuntimeError as error:
+            raise ModelError("The weights do not fit the network: make the compressed model again.") from error
