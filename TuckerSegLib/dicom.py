@@ -1,0 +1,106 @@
+"""A folder of DICOM files -> the one volume in it.
+
+DICOM places voxels in LPS millimetres. A series is taken only if its slices are parallel, evenly spaced and stacked
+along their normal: GDCM reads others too, and then puts voxels where they are not.
+"""
+
+# mypy: allow-untyped-calls
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk  # noqa: N813
+
+from .errors import InputError
+
+_UNEVEN = 0.1
+"""Share by which the steps between slices may differ; scanners round positions, a missing slice doubles a step."""
+_TILT = 0.01
+"""Millimetres that a stack of slices may drift sideways a millimetre of its height."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One DICOM series: its files in spatial order, and what a user calls it."""
+
+    uid: str
+    files: tuple[str, ...]
+    description: str
+    frames: int
+
+    def __str__(self) -> str:
+        return f"{self.description} ({self.frames} {'slice' if self.frames == 1 else 'slices'})"
+
+
+def read_dicom(folder: Path) -> sitk.Image:
+    """The volume of the only image series with several slices in `folder` (not in folders below it).
+
+    Raises:
+        InputError: no such series, more than one, or one that does not form a volume.
+    """
+    series = _only_volume(folder, _series_in(folder))
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(series.files)
+    reader.MetaDataDictionaryArrayUpdateOn()
+    image: sitk.Image = reader.Execute()
+    if len(series.files) > 1:
+        _check_stack(series, [_placement(reader, index) for index in range(len(series.files))])
+    return image
+
+
+def _series_in(folder: Path) -> list[Series]:
+    uids = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+    return [_series(folder, uid) for uid in uids]
+
+
+def _series(folder: Path, uid: str) -> Series:
+    files = tuple(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), uid))
+    header = sitk.ImageFileReader()
+    header.SetImageIO("GDCMImageIO")
+    header.SetFileName(files[0])
+    try:
+        header.ReadImageInformation()
+    except RuntimeError:  # a report, a plan, contours: DICOM without voxels
+        return Series(uid, files, "not an image", 0)
+    words = [header.GetMetaData(tag).strip() for tag in ("0008|0060", "0008|103e") if header.HasMetaDataKey(tag)]
+    frames = header.GetSize()[2] if len(header.GetSize()) > 2 else 1
+    return Series(uid, files, " ".join(filter(None, words)) or uid, frames * len(files))
+
+
+def _only_volume(folder: Path, found: list[Series]) -> Series:
+    images = [series for series in found if series.frames]
+    volumes = [series for series in images if series.frames > 1]
+    listed = "; ".join(map(str, volumes or images))
+    if len(volumes) > 1:
+        raise InputError(f"{folder} holds {len(volumes)} volumes, {listed}: put the files of one in their own folder.")
+    if not volumes and images:
+        raise InputError(f"{folder} holds no volume, only {listed}: choose the folder of a series with several slices.")
+    if not volumes:
+        raise InputError(f"{folder} holds no DICOM images: choose the folder that directly contains the slices.")
+    return volumes[0]
+
+
+def _placement(reader: sitk.ImageSeriesReader, index: int) -> npt.NDArray[np.float64]:
+    """(9,): the position of one slice in LPS mm, then the directions of its rows and columns."""
+    try:
+        text = "\\".join(reader.GetMetaData(index, tag) for tag in ("0020|0032", "0020|0037"))
+        return np.array([float(number) for number in text.split("\\")]).reshape(9)
+    except (RuntimeError, ValueError) as error:
+        raise InputError("The DICOM files do not say where their slices lie: export the series again.") from error
+
+
+def _check_stack(series: Series, placements: list[npt.NDArray[np.float64]]) -> None:
+    positions, directions = np.stack(placements)[:, :3], np.stack(placements)[:, 3:]
+    if np.ptp(directions, axis=0).max() > _TILT:
+        raise InputError(f"The slices of {series} are not parallel: put those of one orientation in their own folder.")
+    normal = np.cross(directions[0, :3], directions[0, 3:])
+    steps = np.abs(np.diff(positions, axis=0) @ normal)
+    if steps.min() < 1e-3:
+        raise InputError(f"Slices of {series} lie on each other: put those of one phase or echo in their own folder.")
+    if np.abs(steps - np.median(steps)).max() > _UNEVEN * np.median(steps):
+        raise InputError(f"The slices of {series} are not evenly spaced, some may be missing: export it completely.")
+    drift = (positions[-1] - positions[0]) - steps.sum() * normal * np.sign((positions[-1] - positions[0]) @ normal)
+    if np.linalg.norm(drift) > _TILT * steps.sum():
+        raise InputError(f"The slices of {series} were taken with a tilted gantry: resample it to a straight volume.")
