@@ -1,0 +1,246 @@
+"""Trains the sample model: an ordinary nnU-Net on phantoms that are made here, on a CPU, in about an hour and a half.
+
+    python Resources/train_sample_model.py all --work /tmp/sample --minutes 75
+
+runs the steps `generate`, `plan`, `train`, `export` and `evaluate`, each of which can also be run alone. Times on two
+CPU cores: generate 4 s a phantom, plan (fingerprint, plan, preprocessing) 3 min, train as long as `--minutes` says, export at
+once, evaluate 30 s a phantom. An interrupted training goes on from its last epoch when `train` is run again.
+The phantoms of training, validation and test have different seeds (see TRAINING, VALIDATION, TEST).
+
+On Linux, starting it with MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 nearly halves the time an iteration takes.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from time import time
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+TRAINING, VALIDATION, TEST = range(0, 90), range(1000, 1006), range(9000, 9010)
+"""Seeds of the phantoms."""
+
+DATASET, DATASET_ID = "Dataset900_TorsoPhantoms", 900
+SPACING = (4.5, 4.5, 4.5)
+"""Millimetres (k, j, i) the network sees: coarse enough that a patch shows a third of a torso."""
+
+FEATURES = 16
+MEMORY = 0.4
+"""Gigabytes the planner may plan for: they decide the patch."""
+LEARNING_RATE = 1.5e-3
+
+
+def use_folder(work: Path) -> None:
+    """Tells nnU-Net where its data lies; it reads this when it is imported."""
+    for name in ("raw", "preprocessed", "results"):
+        os.environ[f"nnUNet_{name}"] = str(work / name)
+        (work / name).mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("nnUNet_n_proc_DA", "1")
+    os.environ.setdefault("BLOSC_NTHREADS", "1")
+
+
+def write_phantom(seed: int, images: Path, labels: Path) -> None:
+    """One phantom as nnU-Net wants it: case_0000.nii.gz and case.nii.gz."""
+    import SimpleITK as sitk
+
+    from TuckerSegLib.models.sample import phantom
+
+    made = phantom(seed)
+    for array, path in (
+        (made.image.voxels[0], images / f"phantom_{seed:04d}_0000.nii.gz"),
+        (made.truth.labels, labels / f"phantom_{seed:04d}.nii.gz"),
+    ):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(made.image.geometry.spacing)
+        image.SetOrigin(made.image.geometry.origin_lps)
+        image.SetDirection(made.image.geometry.direction_lps.ravel())
+        sitk.WriteImage(image, path, useCompression=True, compressionLevel=1)
+
+
+def generate(work: Path) -> None:
+    """The training and validation phantoms, with nnU-Net's dataset.json."""
+    from TuckerSegLib.models.sample import LABELS
+
+    folders = [work / "raw" / DATASET / name for name in ("imagesTr", "labelsTr")]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    seeds = [*TRAINING, *VALIDATION]
+    with ProcessPoolExecutor(2) as pool:
+        for number, _ in enumerate(pool.map(write_phantom, seeds, *([f] * len(seeds) for f in folders)), 1):
+            print(f"\r{number}/{len(seeds)} phantoms", end="", flush=True)
+    print()
+    description = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, **LABELS},
+        "numTraining": len(seeds),
+        "file_ending": ".nii.gz",
+    }
+    (folders[0].parent / "dataset.json").write_text(json.dumps(description, indent=2))
+
+
+def plan(work: Path) -> None:
+    """nnU-Net's fingerprint, plans and preprocessing, with a target small enough for a CPU."""
+    from batchgenerators.utilities.file_and_folder_operations import save_json
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprint_dataset, preprocess_dataset
+    from nnunetv2.preprocessing.resampling.resample_torch import resample_torch_fornnunet
+
+    class CpuPlanner(ExperimentPlanner):  # type: ignore[misc]
+        """nnU-Net's own planner, told of fewer features and a memory that leads to a patch of 288 x 216 x 288 mm."""
+
+        def __init__(self) -> None:
+            super().__init__(DATASET_ID, gpu_memory_target_in_gb=MEMORY, overwrite_target_spacing=SPACING)
+            self.UNet_base_num_features = FEATURES
+
+        def determine_resampling(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any], Any, dict[str, Any]]:
+            data, data_options, _, _ = super().determine_resampling(*args, **kwargs)
+            # Only labels, and only here: nnU-Net's default takes ten times as long with so many of them.
+            options = {"is_seg": True, "force_separate_z": False, "memefficient_seg_resampling": False}
+            return data, data_options, resample_torch_fornnunet, options
+
+    extract_fingerprint_dataset(DATASET_ID, num_processes=2)
+    plans = CpuPlanner().plan_experiment()
+    shutil.copy(work / "raw" / DATASET / "dataset.json", work / "preprocessed" / DATASET / "dataset.json")
+    preprocess_dataset(DATASET_ID, configurations=("3d_fullres",), num_processes=(2,))
+    split = {
+        "train": [f"phantom_{seed:04d}" for seed in TRAINING],
+        "val": [f"phantom_{seed:04d}" for seed in VALIDATION],
+    }
+    save_json([split], str(work / "preprocessed" / DATASET / "splits_final.json"))
+    print(json.dumps(plans["configurations"]["3d_fullres"], indent=1, default=str))
+
+
+def train(work: Path, minutes: float) -> None:
+    """nnU-Net's trainer without mirroring, since left and right have names, for a given time."""
+    import torch
+    from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoDA import nnUNetTrainerNoDA
+
+    class TimeIsUp(Exception):
+        pass
+
+    class TimedTrainer(nnUNetTrainerNoDA):  # type: ignore[misc]
+        """Learning rate and end follow the minutes spent in epochs, so that any computer ends in time.
+
+        No augmentation: every phantom already differs in pose, shape, contrast and noise.
+        """
+
+        def __init__(self, plans: dict[str, Any], configuration: str, fold: int, dataset_json: dict[str, Any],
+                     device: torch.device) -> None:  # fmt: skip
+            super().__init__(plans, configuration, fold, dataset_json, device)
+            self.num_iterations_per_epoch, self.num_val_iterations_per_epoch, self.save_every = 40, 4, 1
+            self.oversample_foreground_percent = 0.5
+            self.initial_lr = LEARNING_RATE
+
+        def configure_optimizers(self) -> tuple[Any, Any]:
+            optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=1e-4)
+            share = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: max(1 - self.spent(), 0.0) ** 0.9 + 1e-4)
+            return optimizer, share
+
+        def spent(self) -> float:
+            """The share of the time that past epochs took."""
+            log = self.logger.my_fantastic_logging
+            spans = zip(log["epoch_start_timestamps"], log["epoch_end_timestamps"], strict=False)
+            return float(sum(end - start for start, end in spans)) / (60 * minutes)
+
+        def on_epoch_end(self) -> None:
+            super().on_epoch_end()
+            mean = self.logger.my_fantastic_logging["mean_fg_dice"][-1]
+            self.print_to_log_file(f"mean pseudo Dice {mean:.4f}, {self.spent():.0%} of the time")
+            if self.spent() >= 1:
+                raise TimeIsUp
+
+    os.environ["nnUNet_n_proc_DA"] = "0"
+    base = work / "preprocessed" / DATASET
+    plans, description = (json.loads((base / name).read_text()) for name in ("nnUNetPlans.json", "dataset.json"))
+    trainer = TimedTrainer(plans, "3d_fullres", 0, description, torch.device("cpu"))
+    latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
+    if latest.is_file():
+        trainer.load_checkpoint(str(latest))
+    try:
+        trainer.run_training()
+    except TimeIsUp:
+        trainer.on_train_end()
+
+
+def export(work: Path, folder: Path) -> None:
+    """The trained folder with what inference needs, and nothing that tells where it was made."""
+    import torch
+
+    trained = work / "results" / DATASET / "TimedTrainer__nnUNetPlans__3d_fullres"
+    found = [trained / "fold_0" / f"checkpoint_{name}.pth" for name in ("final", "latest")]
+    checkpoint = torch.load(next(path for path in found if path.is_file()), map_location="cpu", weights_only=False)
+    plans, description = (json.loads((trained / name).read_text()) for name in ("plans.json", "dataset.json"))
+    plans["configurations"] = {"3d_fullres": plans["configurations"]["3d_fullres"]}
+    kept = {
+        "network_weights": checkpoint["network_weights"],
+        "optimizer_state": None,
+        "grad_scaler_state": None,
+        "logging": {},
+        "_best_ema": None,
+        "current_epoch": checkpoint["current_epoch"],
+        "init_args": {"plans": plans, "configuration": "3d_fullres", "fold": 0, "dataset_json": description},
+        "trainer_name": "nnUNetTrainer",
+        "inference_allowed_mirroring_axes": None,
+    }
+    (folder / "fold_0").mkdir(parents=True, exist_ok=True)
+    torch.save(kept, folder / "fold_0" / "checkpoint_final.pth")
+    for name, content in (("plans.json", plans), ("dataset.json", description)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n")
+    print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.1f} MB")
+
+
+def evaluate(folder: Path, seeds: range = TEST) -> float:
+    """Mean Dice at the phantoms' own grids: of each structure over the phantoms that show it, then of structures."""
+    import numpy as np
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    from TuckerSegLib.models.sample import LABELS, phantom
+
+    predictor = nnUNetPredictor(use_mirroring=False, perform_everything_on_device=False, device=torch.device("cpu"),
+                                allow_tqdm=False)  # fmt: skip
+    predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
+    scores: dict[str, list[float]] = {name: [] for name in LABELS}
+    for seed in seeds:
+        made, start = phantom(seed), time()
+        properties = {"spacing": made.image.geometry.spacing[::-1]}
+        found = predictor.predict_single_npy_array(made.image.voxels.astype(np.float32), properties)
+        for name, label in LABELS.items():
+            truth, guess = made.truth.labels == label, found == label
+            if truth.any():
+                scores[name].append(2 * float((truth & guess).sum()) / float(truth.sum() + guess.sum()))
+        print(f"seed {seed}: {made.image.voxels.shape[1:]} voxels, {time() - start:.0f} s", flush=True)
+    for name, values in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
+        print(f"{name:28s}{np.mean(values):7.3f}{np.min(values):7.3f}  n={len(values)}")
+    mean = float(np.mean([np.mean(values) for values in scores.values()]))
+    print(f"mean Dice of {len(scores)} structures on {len(seeds)} unseen phantoms: {mean:.4f}")
+    return mean
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=["all", "generate", "plan", "train", "export", "evaluate"])
+    parser.add_argument("--work", type=Path, default=Path("sample_training"), help="where nnU-Net's data go")
+    parser.add_argument("--minutes", type=float, default=75, help="how long to train")
+    parser.add_argument("--model", type=Path, default=HERE / "SampleModel", help="the folder that is made")
+    chosen = parser.parse_args()
+    use_folder(chosen.work.resolve())
+    steps = {
+        "generate": lambda: generate(chosen.work),
+        "plan": lambda: plan(chosen.work),
+        "train": lambda: train(chosen.work, chosen.minutes),
+        "export": lambda: export(chosen.work, chosen.model),
+        "evaluate": lambda: evaluate(chosen.model),
+    }
+    for step in steps if chosen.step == "all" else [chosen.step]:
+        steps[step]()
+
+
+if __name__ == "__main__":
+    main()
