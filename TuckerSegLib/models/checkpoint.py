@@ -4,6 +4,7 @@ import hashlib
 import pickle
 import re
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,8 @@ def _unpickle(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             mappable = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-        with _ALLOW_LIST, torch.serialization.safe_globals(_numpy_types()):
+        with _ALLOW_LIST, torch.serialization.safe_globals(_numpy_types()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
     except OSError as error:
         raise ModelError(f"The checkpoint {path} cannot be read ({error.strerror}).") from error
@@ -88,9 +90,9 @@ def _numpy_types() -> list[Any]:
 
 
 def _refusal(path: Path, reason: str) -> str:
-    unsafe = re.search(r"GLOBAL (\S+)|unrecognized function (.+?)(?: which|$)", reason)
+    unsafe = re.search(r"GLOBAL (\S+)|unrecognized function (\S+)|but got <class '(\S+)'>", reason)
     if unsafe:
-        name = unsafe[1] or unsafe[2]
+        name = next(filter(None, unsafe.groups()))
         return f"{path} was refused: it asks for {name}, which no checkpoint of nnU-Net holds and which could run code."
     return f"{path} is no checkpoint of nnU-Net: choose the file its training saved."
 
