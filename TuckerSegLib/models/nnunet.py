@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..compression import reshape
 from ..errors import ModelError
+from ..tucker import Ranks
 from .checkpoint import Checkpoint, read_checkpoint, sha256
 
 if TYPE_CHECKING:
@@ -35,12 +37,21 @@ _LAYER = re.compile(r"torch\.nn\.(modules\.\w+\.)?\w+")
 
 
 @dataclass(frozen=True)
+class Compression:
+    """How a model was compressed: the policy's settings, the ranks they led to, and the report as JSON."""
+
+    policy: Mapping[str, str | int | float]
+    ranks: Mapping[str, Ranks]
+    report: Json
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """A trained nnU-Net: what its folder says, and its weights when asked for.
 
     `fingerprint` changes whenever the weights of a used fold, the plans or the labels do. `mirror_axes` are the spatial
     axes the network may be averaged over its mirror images of. `load_weights` reads one state dict a fold, on the
-    CPU, with exactly the keys of `network()`.
+    CPU, with exactly the keys of `network()`. `compression` is None for the network as it was trained.
     """
 
     name: str
@@ -51,6 +62,7 @@ class TrainedModel:
     trainer: str
     mirror_axes: tuple[int, ...] | None
     load_weights: Callable[[], list[Weights]]
+    compression: Compression | None = None
 
     def network(self) -> nn.Module:
         """The network on the CPU, in evaluation mode; its weights hold no values until a state dict is loaded.
@@ -60,7 +72,7 @@ class TrainedModel:
         Raises:
             ModelError: the plans do not describe a supported architecture.
         """
-        return self._empty_network().to_empty(device="cpu").eval()
+        return self.network_without_data().to_empty(device="cpu").eval()
 
     @cached_property
     def labels(self) -> dict[int, str]:
@@ -112,7 +124,7 @@ class TrainedModel:
         with quiet():
             return self.plans_manager.get_label_manager(self.dataset)
 
-    def _empty_network(self) -> nn.Module:
+    def network_without_data(self) -> nn.Module:
         """The network on torch's meta device: shapes without memory, and without the time to fill them."""
         with quiet():
             from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
@@ -130,7 +142,7 @@ class TrainedModel:
                 allow_init=False,
                 deep_supervision=False,
             )
-        return network
+            return network if self.compression is None else reshape(network, self.compression.ranks)
 
 
 def open_folder(
@@ -260,7 +272,7 @@ def _check(model: TrainedModel, checkpoints: Mapping[Path, Checkpoint]) -> None:
         if model.mirror_axes and max(model.mirror_axes) >= model.dimensions:
             raise ModelError(f"The checkpoint mirrors along axis {max(model.mirror_axes)}, which its network lacks.")
         _ = model.labels, model.spacing
-        network = model._empty_network()
+        network = model.network_without_data()
     for file, checkpoint in checkpoints.items():
         if checkpoint["init_args"]["configuration"] != model.configuration:
             raise ModelError(f"{file} was trained as another configuration than the first fold: copy matching folds.")

@@ -1,0 +1,190 @@
+"""A compressed network as one file: plans, labels and factors, in safetensors' format.
+
+The header, JSON under safetensors' own metadata, holds everything but the tensors and a SHA-256 over all of it, so a
+file that was cut short or altered is refused. The same file serves as cache entry and as `.tuckerseg` to hand on.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ..compression import Report, Step, chosen_ranks, compress
+from ..errors import ModelError
+from ..ranks import RankPolicy
+from ..tucker import Ranks
+from .nnunet import Compression, TrainedModel, Weights
+
+SUFFIX = ".tuckerseg"
+FORMAT = 1
+"""Changes whenever files written before can no longer be read, or should be made anew."""
+
+Header = dict[str, Any]
+
+
+def compressed(model: TrainedModel, policy: RankPolicy, step: Step | None = None) -> TrainedModel:
+    """`model` at the policy's ranks, every fold decomposed, in memory.
+
+    The ranks are chosen on the first fold and hold for all, since nnU-Net runs all folds through one network.
+    """
+    network = model.network()
+    tensors: list[Weights] = []
+    ranks: dict[str, Ranks] = {}
+    report: Report | None = None
+    for weights in model.load_weights():
+        network.load_state_dict(weights)
+        chosen = policy if report is None else _Fixed(ranks)
+        small, done = compress(network, chosen, patch=(model.num_input_channels, *model.patch_size), step=step)
+        tensors.append(_unique(small))
+        report = report or done
+        ranks = chosen_ranks(report)
+    if report is None:
+        raise ModelError(f"{model.name} has no weights: choose another folder.")
+    return _with(model, Compression(dict(policy.settings), ranks, report.as_json()), tensors)
+
+
+def save(model: TrainedModel, path: Path) -> None:
+    """Write a compressed model to `path`; whoever calls sees to it that the file appears whole.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    tensors = {f"{fold}/{name}": t for fold, w in enumerate(model.load_weights()) for name, t in _only_unique(model, w)}
+    header = _header(model)
+    metadata = {"header": json.dumps(header), "sha256": _digest(header, tensors)}
+    try:
+        save_file(tensors, path, metadata)
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+
+
+def load(path: Path) -> TrainedModel:
+    """The model in a file that `save` wrote; its tensors are read and checked at once.
+
+    Raises:
+        ModelError: the file cannot be read, is cut short, altered, or of another version.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        header = json.loads(metadata["header"])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(f"{path} is no compressed model, or is damaged: make or download it again.") from error
+    if header.get("format") != FORMAT:
+        raise ModelError(f"{path} was written by another version of TuckerSeg: compress the model again.")
+    if metadata.get("sha256") != _digest(header, tensors):
+        raise ModelError(f"{path} was altered or damaged after it was written: make or download it again.")
+    return _opened(header, tensors)
+
+
+def describe(path: Path) -> tuple[str, Mapping[str, str | int | float]]:
+    """The model's name and the policy's settings, from the header alone; nothing is checked.
+
+    Raises:
+        ModelError: the header cannot be read.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["header"])
+        return header["name"], header["policy"]
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is no compressed model, or is damaged: make or download it again.") from error
+
+
+class _Fixed:
+    """A policy whose ranks have been chosen already."""
+
+    def __init__(self, ranks: Mapping[str, Ranks]) -> None:
+        self._ranks = dict(ranks)
+
+    def choose(self, layers: Mapping[str, Any]) -> dict[str, Ranks]:
+        return self._ranks
+
+    @property
+    def settings(self) -> dict[str, str | int | float]:
+        return {}
+
+
+def _header(model: TrainedModel) -> Header:
+    if model.compression is None:
+        raise ValueError("only compressed models have a file of their own")
+    return {
+        "format": FORMAT,
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "plans": model.plans,
+        "dataset": model.dataset,
+        "configuration": model.configuration,
+        "trainer": model.trainer,
+        "mirror_axes": model.mirror_axes,
+        "policy": model.compression.policy,
+        "ranks": model.compression.ranks,
+        "report": model.compression.report,
+    }
+
+
+def _opened(header: Header, tensors: Mapping[str, Tensor]) -> TrainedModel:
+    folds: list[Weights] = [{} for _ in range(1 + max(int(name.partition("/")[0]) for name in tensors))]
+    for name, tensor in tensors.items():
+        fold, _, weight = name.partition("/")
+        folds[int(fold)][weight] = tensor
+    ranks = {name: Ranks(*pair) for name, pair in header["ranks"].items()}
+    axes = header["mirror_axes"]
+    bare = TrainedModel(
+        name=header["name"],
+        fingerprint=header["fingerprint"],
+        plans=header["plans"],
+        dataset=header["dataset"],
+        configuration=header["configuration"],
+        trainer=header["trainer"],
+        mirror_axes=None if axes is None else tuple(axes),
+        load_weights=list,
+    )
+    return _with(bare, Compression(header["policy"], ranks, header["report"]), folds)
+
+
+def _with(model: TrainedModel, compression: Compression, tensors: Sequence[Weights]) -> TrainedModel:
+    small = replace(model, compression=compression)
+    return replace(small, load_weights=partial(_under_all_names, small, tensors))
+
+
+def _under_all_names(model: TrainedModel, folds: Sequence[Weights]) -> list[Weights]:
+    """State dicts as the network wants them: nnU-Net registers most modules, hence weights, under several names."""
+    return [_state_dict(model.network_without_data(), tensors) for tensors in folds]
+
+
+def _state_dict(network: nn.Module, tensors: Weights) -> Weights:
+    network.load_state_dict(tensors, strict=False, assign=True)
+    state: Weights = network.state_dict()
+    missing = [name for name, tensor in state.items() if tensor.is_meta]
+    if missing:
+        raise ModelError(f"The compressed model lacks weights, such as {missing[0]}: compress the model again.")
+    return state
+
+
+def _unique(network: nn.Module) -> Weights:
+    """Each tensor once, under the first name it is registered by; contiguous, as safetensors wants them."""
+    named = (*network.named_parameters(), *network.named_buffers())
+    return {name: tensor.detach().contiguous() for name, tensor in named}
+
+
+def _only_unique(model: TrainedModel, weights: Weights) -> list[tuple[str, Tensor]]:
+    return [(name, weights[name].contiguous()) for name in _unique(model.network_without_data())]
+
+
+def _digest(header: Header, tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
