@@ -9,19 +9,19 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from .compression import Step
-from .errors import InputError, ModelError
+from .errors import InputError, ModelError, OutputError
 from .models.compressed import FORMAT, compressed, describe, load, save
 from .models.nnunet import TrainedModel
+from .output import whole_file
 from .ranks import RankPolicy, Relative
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Cache:
     def clear(self) -> int:
         """Remove every entry that no process is making, and say how many bytes that freed."""
         freed = sum(entry.size for entry in self.entries() if _remove(entry.path))
-        for leftover in self.folder.glob("*.partial"):
+        for leftover in self.folder.glob(".*.safetensors"):
             leftover.unlink(missing_ok=True)
         return freed
 
@@ -98,7 +98,8 @@ class Cache:
         if size < 0:
             raise InputError("The cache's size limit cannot be negative: choose 0 or more.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(self._settings, lambda path: path.write_text(json.dumps({"limit": size})))
+        with whole_file(self._settings) as partial:
+            partial.write_text(json.dumps({"limit": size}))
         self._shrink(keep=None)
 
     @property
@@ -115,9 +116,10 @@ class Cache:
     def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, step: Step | None) -> TrainedModel:
         level = compressed(model, policy, step)
         try:
-            _write_whole(path, lambda partial: save(level, partial))
-        except OSError as error:
-            _log.warning("The compressed weights could not be kept in %s (%s).", self.folder, error.strerror or error)
+            with whole_file(path) as partial:
+                save(level, partial)
+        except OutputError as error:
+            _log.warning("The compressed weights could not be kept: %s", error)
         self._shrink(keep=path)
         return level
 
@@ -158,18 +160,6 @@ def _read(path: Path) -> TrainedModel | None:
         return None
     os.utime(path)
     return model
-
-
-def _write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Through a temporary file that is on the disk before it takes the name, so a power cut leaves no half entry."""
-    partial = path.with_name(f"{path.stem}.{uuid4().hex}.partial")
-    try:
-        write(partial)
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> bool:

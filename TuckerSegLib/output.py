@@ -33,10 +33,20 @@ def check_output(path: Path) -> None:
     Raises:
         OutputError: the suffix is unknown, or the folder is missing or cannot be written to.
     """
+    if not Path(path).is_dir():
+        output_suffix(path)
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Whether a file of any kind can be written to `path`.
+
+    Raises:
+        OutputError: it is a folder, or its folder is missing or cannot be written to.
+    """
     path = Path(path)
     if path.is_dir():
         raise OutputError(f"{path} is a folder: add the name of a file, such as segmentation{SEGMENTATION_SUFFIX}.")
-    output_suffix(path)
     if not path.parent.is_dir():
         raise OutputError(f"The folder {path.parent} does not exist: create it or choose another one.")
     try:
@@ -58,10 +68,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: the disk is full, or the file or its folder cannot be written to.
     """
-    check_output(path)
+    check_writable(path)
     target = Path(path).resolve()
     # Made by name, not by mkstemp, so that it gets the permissions the user's other files get.
-    temporary = target.with_name(f".{uuid4().hex}{output_suffix(target)}")
+    temporary = target.with_name(f".{uuid4().hex}.{target.name}")
     try:
         yield temporary
         with temporary.open("r+b") as file:

@@ -1,5 +1,6 @@
 """Where networks come from."""
 
+import os
 from pathlib import Path
 
 from ..errors import ModelError
@@ -29,3 +30,20 @@ def open_model(which: str | Path, folds: list[int | str] | None = None) -> Train
         f"There is no model {which}: give {SAMPLE}, the folder of a trained nnU-Net (the one with plans.json) "
         f"or a {SUFFIX} file."
     )
+
+
+def installed() -> dict[str, Path]:
+    """The models found on this computer without being told where: what `open_model` takes, and the folder it is in.
+
+    Besides the sample those are the trained folders where nnU-Net (`nnUNet_results`) and TotalSegmentator
+    (`TOTALSEG_WEIGHTS_PATH`, `TOTALSEG_HOME_DIR`, or its folder in the user's home) keep theirs.
+    """
+    folders = [plans.parent for root in _weight_folders() for plans in sorted(root.glob("*/*/plans.json"))]
+    return {SAMPLE: sample_model_folder(), **{str(folder): folder for folder in folders}}
+
+
+def _weight_folders() -> list[Path]:
+    home = Path(os.environ.get("TOTALSEG_HOME_DIR", Path.home() / ".totalsegmentator"))
+    totalsegmentator = Path(os.environ.get("TOTALSEG_WEIGHTS_PATH", home / "nnunet" / "results"))
+    results = os.environ.get("nnUNet_results")  # noqa: SIM112
+    return [totalsegmentator, *([Path(results)] if results else [])]

@@ -1,0 +1,307 @@
+"""`tuckerseg`: the library from a shell.
+
+Every command takes `--json` for one machine-readable object on standard output; what goes wrong is one line on
+standard error, with exit code 2. Heavy imports wait until a command needs them.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import Cancelled, InputError, OutputError, TuckerSegError
+
+if TYPE_CHECKING:
+    from .models.nnunet import TrainedModel
+    from .pipeline import Result
+
+app = typer.Typer(
+    help="Segment CT and MR with Tucker-compressed nnU-Nets. Research software, not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cache_app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
+Model = Annotated[
+    str, typer.Option("--model", "-m", help="sample, the folder of a trained nnU-Net, or a .tuckerseg file.")
+]
+Fold = Annotated[list[str] | None, typer.Option("--fold", help="Use this fold only (may be repeated); all otherwise.")]
+Factor = Annotated[
+    float | None,
+    typer.Option("--factor", "-f", help="Share of each layer's channels that is kept, in (0, 1]; 1 is the original."),
+]
+Minimum = Annotated[int, typer.Option("--minimum", help="The lowest rank a layer gets.")]
+
+
+@app.command()
+def segment(
+    image: Annotated[Path, typer.Argument(metavar="INPUT", help="NIfTI, NRRD, MetaImage or a DICOM folder.")],
+    output: Annotated[Path, typer.Argument(help="A .seg.nrrd segmentation, or a .nii.gz, .nrrd or .mha label map.")],
+    model: Model = "sample",
+    factor: Factor = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
+    fold: Fold = None,
+    standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
+    as_json: Json = False,
+) -> None:
+    """Segment a volume."""
+    from . import console
+    from .io import check_output, read_volume, write_segmentation
+    from .pipeline import segment as run
+
+    with console.json_alone(as_json):
+        check_output(output)
+        policy = _policy(factor)
+        volume = read_volume([image, *(channel or [])])
+        with console.progress_bar() as progress:
+            result = run(volume, _model(model, fold), policy, device=device, progress=progress)
+        write_segmentation(result.label_map, output, standard_names)
+    summary = _summary(result, output)
+    if as_json:
+        console.write_json(summary)
+    else:
+        _show_summary(result, output)
+
+
+@app.command()
+def levels(model: Model = "sample", as_json: Json = False) -> None:
+    """Show what each level of compression costs a model."""
+    from . import console
+    from .levels import levels as levels_of
+
+    with console.json_alone(as_json):
+        opened = _model(model)
+        found = levels_of(opened)
+    if as_json:
+        console.write_json({"model": opened.name, "patch": opened.patch_size, "levels": [x.as_json() for x in found]})
+        return
+    rows = [
+        (
+            f"{x.factor:g}",
+            f"{x.parameters:,}",
+            f"{x.parameters_removed:.1%}",
+            f"{x.gflops:.2f}",
+            f"{x.flops_removed:.1%}",
+        )
+        for x in found
+    ]
+    columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed")
+    patch = " x ".join(map(str, opened.patch_size))
+    console.write_table(f"{opened.name}, one patch of {patch}", columns, rows)
+
+
+@app.command()
+def compress(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .tuckerseg file to write.")],
+    model: Model = "sample",
+    factor: Annotated[float, typer.Option("--factor", "-f", help="Share of each layer's channels kept.")] = 0.3,
+    minimum: Minimum = 8,
+    fold: Fold = None,
+    as_json: Json = False,
+) -> None:
+    """Compress a model into one file that can be handed on."""
+    from . import console
+    from .models.compressed import SUFFIX, save
+    from .output import check_writable, whole_file
+    from .pipeline import level_of
+    from .ranks import Relative
+
+    with console.json_alone(as_json):
+        if output.suffix != SUFFIX:
+            raise OutputError(f"{output} has another suffix than a compressed model: end it in {SUFFIX}.")
+        check_writable(output)
+        if factor == 1:
+            raise InputError("A factor of 1 leaves nothing to compress: choose one below, such as 0.3.")
+        policy = Relative(factor, minimum)
+        with console.progress_bar() as progress:
+            level, hit = level_of(_model(model, fold), policy, progress=progress)
+        with whole_file(output) as partial:
+            save(level, partial)
+        assert level.compression is not None
+        report = level.compression.report
+    if as_json:
+        console.write_json({"output": str(output), "cache": "hit" if hit else "miss", **report})
+        return
+    kept, before = report["parameters"], report["parameters_before"]
+    print(f"{output}: {kept:,} of {before:,} parameters, {console.size(output.stat().st_size)}")
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """List the models on this computer."""
+    from . import console
+    from .models import installed
+
+    with console.json_alone(as_json):
+        found = installed()
+    if as_json:
+        console.write_json({"models": [{"name": name, "path": str(path)} for name, path in found.items()]})
+        return
+    console.write_table("Models on this computer", ("Name", "Folder"), [(n, str(p)) for n, p in found.items()])
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option("--output", "-o", help="Where the results go.")] = Path("demo-output"),
+    as_json: Json = False,
+) -> None:
+    """Segment a phantom CT at four levels, compare with the truth, and draw the results."""
+    from . import console
+    from .demo import LEVELS, run
+
+    with console.json_alone(as_json), console.progress_bar() as progress:
+        outcome = run(folder, progress)
+    if as_json:
+        console.write_json(outcome.as_json())
+        return
+    rows = [
+        (f"{x.factor:g}", f"{x.dice:.3f}", f"{x.agreement:.3f}", f"{x.seconds:.1f}", f"{x.parameters:,}")
+        for x in outcome.levels
+    ]
+    console.write_table(
+        f"A phantom CT the network never saw, at {len(LEVELS)} levels",
+        ("Factor", "Dice with the truth", "Agreement with the original", "Seconds", "Parameters"),
+        rows,
+    )
+    print(f"Picture: {outcome.picture}\nCT and segmentations, to open in 3D Slicer: {outcome.folder}")
+
+
+@cache_app.command("list")
+def cache_list(as_json: Json = False) -> None:
+    """List the compressed networks, the last used first."""
+    from . import console
+    from .cache import Cache
+
+    cache = Cache()
+    entries = cache.entries()
+    if as_json:
+        listed = [{"model": e.model, "policy": dict(e.policy), "bytes": e.size, "path": str(e.path)} for e in entries]
+        console.write_json({"folder": str(cache.folder), "limit": cache.limit, "entries": listed})
+        return
+    rows = [(e.model, _settings(e.policy), console.size(e.size)) for e in entries]
+    title = f"{cache.folder}, at most {console.size(cache.limit)}"
+    console.write_table(title, ("Model", "Policy", "Size"), rows)
+
+
+@cache_app.command("clear")
+def cache_clear(as_json: Json = False) -> None:
+    """Remove all compressed networks; they are made again when needed."""
+    from . import console
+    from .cache import Cache
+
+    freed = Cache().clear()
+    if as_json:
+        console.write_json({"freed": freed})
+    else:
+        print(f"{console.size(freed)} freed")
+
+
+@cache_app.command("path")
+def cache_path(as_json: Json = False) -> None:
+    """Print the folder the compressed networks are in."""
+    from . import console
+    from .cache import Cache
+
+    if as_json:
+        console.write_json({"folder": str(Cache().folder)})
+    else:
+        print(Cache().folder)
+
+
+@cache_app.command("limit")
+def cache_limit(
+    limit: Annotated[str, typer.Argument(metavar="SIZE", help="Such as 500MB or 2GB.")], as_json: Json = False
+) -> None:
+    """Set how large the cache may grow; what was used longest ago is removed first."""
+    from . import console
+    from .cache import Cache
+
+    cache = Cache()
+    cache.limit = _bytes(limit)
+    if as_json:
+        console.write_json({"limit": cache.limit})
+    else:
+        print(f"at most {console.size(cache.limit)}")
+
+
+def main() -> None:
+    """Run the command line: an error of this package's own is one line and exit code 2."""
+    from .console import errors, show_warnings
+
+    show_warnings()
+    try:
+        app()
+    except (KeyboardInterrupt, Cancelled):
+        errors.print("Cancelled: nothing was written.")
+        sys.exit(130)
+    except TuckerSegError as error:
+        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+
+
+def _model(which: str, folds: list[str] | None = None) -> "TrainedModel":
+    from .models import open_model
+
+    return open_model(which, [int(fold) if fold.isdecimal() else fold for fold in folds] if folds else None)
+
+
+def _policy(factor: float | None) -> Any:
+    from .ranks import Relative
+
+    return Relative(1.0 if factor is None else factor)
+
+
+def _summary(result: "Result", output: Path) -> dict[str, object]:
+    from .memory import peak_memory
+
+    compression = result.level.compression
+    return {
+        "output": str(output),
+        "model": result.level.name,
+        "policy": dict(compression.policy) if compression else {"policy": "relative", "factor": 1.0},
+        "cache": "hit" if result.cache_hit else "miss",
+        "seconds": dict(result.seconds),
+        "peak_memory_bytes": peak_memory(),
+        "labels": [
+            {"label": label, "name": name, "voxels": voxels, "millilitres": millilitres}
+            for label, name, voxels, millilitres in _structures(result)
+        ],
+    }
+
+
+def _show_summary(result: "Result", output: Path) -> None:
+    from . import console
+
+    rows = [(name, f"{voxels:,}", f"{millilitres:.1f}") for _, name, voxels, millilitres in _structures(result)]
+    console.write_table(str(output), ("Structure", "Voxels", "Millilitres"), rows)
+    print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items()))
+
+
+def _structures(result: "Result") -> list[tuple[int, str, int, float]]:
+    label_map = result.label_map
+    counts = label_map.voxel_counts()
+    volume = label_map.geometry.voxel_volume
+    return [(label, label_map.names.get(label, str(label)), n, n * volume) for label, n in counts.items()]
+
+
+def _settings(policy: Any) -> str:
+    return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in policy.items())
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kMGT]?)B?\s*", text)
+    if not match or match[1].count(".") > 1:
+        raise InputError(f"{text} is no size: write it like 500MB or 2GB.")
+    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
+
+
+def _escaped(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

@@ -1,0 +1,194 @@
+"""The main job on a scan that needs no download: a phantom CT into a real MRML scene, at four levels."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import OutputError
+from .evaluation import mean_dice
+from .inference import Progress, ProgressCallback
+from .models import SAMPLE, open_model
+from .models.sample import phantom
+from .pipeline import Result, segment
+from .ranks import Relative
+from .terminology import style
+from .volume import LabelMap, Volume
+
+LEVELS = (1.0, 0.5, 0.3, 0.1)
+SEED = 9000
+"""A phantom that neither training nor the choice of settings saw."""
+_WINDOW = (-160, 240)
+"""The soft-tissue window, in Hounsfield units."""
+
+
+@dataclass(frozen=True)
+class LevelOutcome:
+    """One level on the phantom: mean Dice with the truth, and with the original network's labels (agreement)."""
+
+    factor: float
+    dice: float
+    agreement: float
+    seconds: float
+    parameters: int
+    cache_hit: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo measured and where it put its files."""
+
+    folder: Path
+    picture: Path
+    levels: tuple[LevelOutcome, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "folder": str(self.folder),
+            "picture": str(self.picture),
+            "levels": [asdict(level) for level in self.levels],
+        }
+
+
+def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
+    """Segment the phantom at every level; write the CT, a `.seg.nrrd` a level, and a picture into `folder`.
+
+    Raises:
+        OutputError: the folder cannot be made, or the packages for the scene and the picture are missing.
+    """
+    _check_packages()
+    from .compression import count_parameters
+    from .mrml import headless_scene, volume_from_node
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    sample = phantom(SEED)
+    scene = headless_scene()
+    node = _add_volume(scene, sample.image, folder / "ct.nrrd")
+    volume = volume_from_node(node)
+    model = open_model(SAMPLE)
+    label_maps, outcomes = [], []
+    for number, factor in enumerate(LEVELS):
+        result = segment(volume, model, Relative(factor), progress=_part(progress, number))
+        label_maps.append(result.label_map)
+        _keep(result.label_map, node, folder / f"factor_{factor:g}.seg.nrrd")
+        parameters = count_parameters(result.level.network_without_data())
+        outcomes.append(_outcome(factor, parameters, result, sample.truth, label_maps[0]))
+    picture = folder / "levels.png"
+    draw(sample.image, sample.truth, label_maps, outcomes, picture)
+    return Outcome(folder, picture, tuple(outcomes))
+
+
+def draw(
+    image: Volume, truth: LabelMap, label_maps: Sequence[LabelMap], outcomes: Sequence[LevelOutcome], path: Path
+) -> None:
+    """A PNG with a coronal and an axial slice, a column for the truth and one for each level, structures outlined."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = [("Truth", truth)] + [
+        (f"Factor {o.factor:g}\nDice {o.dice:.3f}, {o.parameters / 1e6:.2f} M parameters", m)
+        for o, m in zip(outcomes, label_maps, strict=True)
+    ]
+    slices = [_coronal(truth), _axial(truth)]
+    figure, axes = pyplot.subplots(len(slices), len(columns), figsize=(3.1 * len(columns), 8.2), facecolor="black")
+    for row, (cut, aspect) in zip(axes, slices, strict=True):
+        for axis, (title, label_map) in zip(row, columns, strict=True):
+            axis.imshow(image.voxels[0][cut], cmap="gray", vmin=_WINDOW[0], vmax=_WINDOW[1], aspect=aspect)
+            _outline(axis, label_map.labels[cut], label_map)
+            axis.set_axis_off()
+            if row is axes[0]:
+                axis.set_title(title, color="white", fontsize=10)
+    figure.tight_layout(pad=0.4)
+    figure.savefig(path, dpi=110, facecolor="black")
+    pyplot.close(figure)
+
+
+Cut = tuple[int | slice, ...]
+
+
+def _axial(truth: LabelMap) -> tuple[Cut, float]:
+    """Through the middle of the pancreas, or of the volume; patient's right on the left, front at the top."""
+    k = _middle(truth, "pancreas", 0)
+    spacing = truth.geometry.spacing
+    return (k, slice(None), slice(None)), spacing[1] / spacing[0]
+
+
+def _coronal(truth: LabelMap) -> tuple[Cut, float]:
+    """Through the middle of the liver; patient's right on the left, head at the top."""
+    j = _middle(truth, "liver", 1)
+    spacing = truth.geometry.spacing
+    return (slice(None, None, -1), j, slice(None)), spacing[2] / spacing[0]
+
+
+def _middle(truth: LabelMap, name: str, axis: int) -> int:
+    label = next((value for value, known in truth.names.items() if known == name), 0)
+    found = np.nonzero(truth.labels == label)[axis]
+    return int(np.median(found)) if len(found) else truth.labels.shape[axis] // 2
+
+
+def _outline(axis: "matplotlib.axes.Axes", labels: npt.NDArray[np.unsignedinteger], label_map: LabelMap) -> None:  # noqa: F821
+    for label in np.unique(labels[labels > 0]):
+        color = style(label_map.names.get(int(label), str(label))).color
+        axis.contour(labels == label, levels=[0.5], colors=[color], linewidths=0.9)
+
+
+def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, original: LabelMap) -> LevelOutcome:
+    labels = result.label_map.labels
+    return LevelOutcome(
+        factor,
+        mean_dice(truth.labels, labels),
+        mean_dice(original.labels, labels),
+        sum(result.seconds.values()),
+        parameters,
+        result.cache_hit,
+    )
+
+
+def _part(progress: ProgressCallback | None, number: int) -> ProgressCallback | None:
+    """The progress of one level as a share of all levels'."""
+
+    def show(step: Progress) -> None:
+        assert progress
+        progress(Progress(step.stage, (number + step.fraction) / len(LEVELS), step.seconds_left))
+
+    return show if progress else None
+
+
+def _add_volume(scene: "slicer.vtkMRMLScene", image: Volume, path: Path) -> "slicer.vtkMRMLScalarVolumeNode":  # noqa: F821
+    """The phantom as a volume node of the scene, and as the file the node is stored in."""
+    import SimpleITK as sitk  # noqa: N813
+
+    geometry = image.geometry
+    picture = sitk.GetImageFromArray(image.voxels[0])
+    picture.SetSpacing(geometry.spacing)
+    picture.SetOrigin(geometry.origin_lps)
+    picture.SetDirection(geometry.direction_lps.ravel().tolist())
+    sitk.WriteImage(picture, str(path), useCompression=True)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom CT")
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node):
+        raise OutputError(f"{path} could not be read back: see whether the disk is full.")
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    return node
+
+
+def _keep(label_map: LabelMap, node: "slicer.vtkMRMLScalarVolumeNode", path: Path) -> None:  # noqa: F821
+    from .mrml import save_segmentation, show_label_map
+
+    save_segmentation(show_label_map(label_map, node), path)
+
+
+def _check_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("slicer", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise OutputError("The demo needs more packages: install them with pip install 'tuckerseg[scene]'.")

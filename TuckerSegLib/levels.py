@@ -1,0 +1,52 @@
+"""What each position of the slider costs, known from a model's structure alone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from .compression import convolutions, count_parameters, multiply_adds, reshape
+from .models.nnunet import TrainedModel
+from .ranks import LEVELS, Relative
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of one model; `gflops` are multiply-adds for the model's patch, in thousand millions."""
+
+    factor: float
+    parameters: int
+    gflops: float
+    parameters_removed: float
+    """As a share of the original's, 0 to 1; below 0 where the decomposition takes more than it saves."""
+    flops_removed: float
+
+    def as_json(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def levels(model: TrainedModel, factors: Sequence[float] = LEVELS) -> list[Level]:
+    """The published levels of an uncompressed model, the most accurate first; of a compressed one, the one it has."""
+    costs = {factor: _cost(model, factor) for factor in (1.0, *factors)} if model.compression is None else {}
+    if not costs:
+        return [_of_compressed(model)]
+    original = costs[1.0]
+    return [_level(factor, costs[factor], original) for factor in factors]
+
+
+def _cost(model: TrainedModel, factor: float) -> tuple[int, int]:
+    network = model.network_without_data()
+    network = reshape(network, Relative(factor).choose(convolutions(network)))
+    patch = (model.num_input_channels, *model.patch_size)
+    return count_parameters(network), sum(multiply_adds(network, patch).values())
+
+
+def _of_compressed(model: TrainedModel) -> Level:
+    assert model.compression is not None
+    report = model.compression.report
+    before = report["parameters_before"], report["multiply_adds_before"]
+    factor = float(model.compression.policy.get("factor", 1.0))
+    return _level(factor, (report["parameters"], report["multiply_adds"]), before)
+
+
+def _level(factor: float, cost: tuple[int, int], original: tuple[int, int]) -> Level:
+    removed = [1 - now / before for now, before in zip(cost, original, strict=True)]
+    return Level(factor, cost[0], cost[1] / 1e9, *removed)
