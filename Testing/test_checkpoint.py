@@ -118,7 +118,7 @@ def test_a_truncated_checkpoint_is_named_in_one_sentence(tmp_path: Path, share: 
     torch.save(content(network_weights=weights), path, _use_new_zipfile_serialization=zipped)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ModelError, match="cut.pth") as caught:
+    with pytest.raises(ModelError, match=r"cut\.pth") as caught:
         read_checkpoint(path)
     assert "\n" not in str(caught.value)
 
@@ -157,7 +157,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     for reading in read_checkpoint, sha256:
         with pytest.raises(ModelError, match=r"nowhere\.pth cannot be read"):
-            reading(tmp_path / "nowhere.pth")  # type: ignore[operator]
+            reading(tmp_path / "nowhere.pth")
     with pytest.raises(ModelError, match="cannot be read"):
         read_checkpoint(tmp_path)
 

@@ -206,6 +206,8 @@ def _make_lively(network: nn.Module) -> None:
     head = network.get_submodule("decoder.seg_layers")[-1]  # type: ignore[index]
     assert isinstance(head, nn.Conv2d | nn.Conv3d)
     nn.init.normal_(head.weight, 0.0, OUTPUT_SPREAD / head.in_channels**0.5)
+    with torch.no_grad():
+        head.weight -= head.weight.mean(1, keepdim=True)  # all features have much the same mean
 
 
 def checkpoint_of(
