@@ -14,9 +14,12 @@ import numpy.typing as npt
 import SimpleITK as sitk  # noqa: N813
 
 from .errors import InputError
+from .itk import Voxels, check_grey_volume, geometry_of
+from .volume import Geometry
 
 _UNEVEN = 0.1
 """Share by which the steps between slices may differ; scanners round positions, a missing slice doubles a step."""
+_STORAGE_CLASS = b"\x02\x00\x02\x00UI"
 _TILT = 0.01
 """Millimetres that a stack of slices may drift sideways a millimetre of its height."""
 
@@ -34,20 +37,26 @@ class Series:
         return f"{self.description} ({self.frames} {'slice' if self.frames == 1 else 'slices'})"
 
 
-def read_dicom(folder: Path) -> sitk.Image:
-    """The volume of the only image series with several slices in `folder` (not in folders below it).
+def read_dicom(folder: Path) -> tuple[Voxels, Geometry]:
+    """Voxels (K, J, I), rescaled as the files say, and grid of the only series with several slices in `folder`.
+
+    Folders below it are not searched.
 
     Raises:
         InputError: no such series, more than one, or one that does not form a volume.
+        RuntimeError: a file is damaged.
     """
-    series = _only_volume(folder, _series_in(folder))
+    found = _series_in(folder)
+    series = _only_volume(folder, found)
+    _check_complete(folder, series, found)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames(series.files)
     reader.MetaDataDictionaryArrayUpdateOn()
     image: sitk.Image = reader.Execute()
     if len(series.files) > 1:
         _check_stack(series, [_placement(reader, index) for index in range(len(series.files))])
-    return image
+    check_grey_volume(folder, image.GetDimension(), image.GetNumberOfComponentsPerPixel(), min(image.GetSize()))
+    return sitk.GetArrayFromImage(image), geometry_of(image)
 
 
 def _series_in(folder: Path) -> list[Series]:
@@ -82,6 +91,27 @@ def _only_volume(folder: Path, found: list[Series]) -> Series:
     return volumes[0]
 
 
+def _check_complete(folder: Path, series: Series, found: list[Series]) -> None:
+    """GDCM leaves out files it cannot read; those of the same kind as the slices would be missing ones."""
+    kind = _storage_class(Path(series.files[0]))
+    known = {Path(file).name for other in found for file in other.files}
+    left_out = [path for path in folder.iterdir() if path.name not in known and path.is_file()]
+    damaged = [path.name for path in left_out if kind and _storage_class(path) == kind]
+    if damaged:
+        raise InputError(f"{folder} has damaged DICOM files ({', '.join(sorted(damaged)[:3])}): copy them again.")
+
+
+def _storage_class(path: Path) -> bytes:
+    """What kind of object a DICOM file holds (its Media Storage SOP Class UID); empty if it is not said."""
+    with path.open("rb") as file:
+        start = file.read(512)
+    place = start.find(_STORAGE_CLASS)
+    if start[128:132] != b"DICM" or place < 0:
+        return b""
+    value = start[place + len(_STORAGE_CLASS) :]
+    return value[2 : 2 + int.from_bytes(value[:2], "little")]
+
+
 def _placement(reader: sitk.ImageSeriesReader, index: int) -> npt.NDArray[np.float64]:
     """(9,): the position of one slice in LPS mm, then the directions of its rows and columns."""
     try:
@@ -96,11 +126,12 @@ def _check_stack(series: Series, placements: list[npt.NDArray[np.float64]]) -> N
     if np.ptp(directions, axis=0).max() > _TILT:
         raise InputError(f"The slices of {series} are not parallel: put those of one orientation in their own folder.")
     normal = np.cross(directions[0, :3], directions[0, 3:])
-    steps = np.abs(np.diff(positions, axis=0) @ normal)
+    heights = positions @ normal
+    steps = np.diff(np.sort(heights))
     if steps.min() < 1e-3:
         raise InputError(f"Slices of {series} lie on each other: put those of one phase or echo in their own folder.")
     if np.abs(steps - np.median(steps)).max() > _UNEVEN * np.median(steps):
         raise InputError(f"The slices of {series} are not evenly spaced, some may be missing: export it completely.")
-    drift = (positions[-1] - positions[0]) - steps.sum() * normal * np.sign((positions[-1] - positions[0]) @ normal)
+    drift = positions[-1] - positions[0] - (heights[-1] - heights[0]) * normal
     if np.linalg.norm(drift) > _TILT * steps.sum():
         raise InputError(f"The slices of {series} were taken with a tilted gantry: resample it to a straight volume.")

@@ -1,55 +1,35 @@
 """Image files in, label maps out; nothing is resampled.
 
-Files and ITK place voxels in LPS millimetres, except NIfTI, which ITK turns from RAS to LPS; `Geometry` keeps RAS.
-ITK's indices are (i, j, k), its arrays as NumPy (K, J, I).
+`Geometry` is RAS millimetres and arrays are (K, J, I); what a format has instead is said where it is read.
 """
 
-# mypy: allow-untyped-calls
-
-import errno
-import gzip
-import math
-import os
-import threading
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
-import nibabel
 import numpy as np
-import numpy.typing as npt
-import SimpleITK as sitk  # noqa: N813
 import slicerio
 
 from .dicom import read_dicom
 from .errors import InputError
+from .itk import COMPRESSION, Labels, Voxels, complaint, read_itk, silent_itk, write_itk
+from .nifti import read_nifti, write_nifti
 from .output import SEGMENTATION_SUFFIX, check_output, output_suffix, whole_file
 from .terminology import style
 from .volume import RAS_TO_LPS, Geometry, LabelMap, Volume
 
 __all__ = ["check_output", "read_volume", "write_segmentation"]
 
-_READERS = {
-    ".nii": "NiftiImageIO",
-    ".nii.gz": "NiftiImageIO",
-    ".nrrd": "NrrdImageIO",
-    ".nhdr": "NrrdImageIO",
-    ".mha": "MetaImageIO",
-    ".mhd": "MetaImageIO",
+_READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".nrrd": partial(read_itk, image_io="NrrdImageIO"),
+    ".nhdr": partial(read_itk, image_io="NrrdImageIO"),
+    ".mha": partial(read_itk, image_io="MetaImageIO"),
+    ".mhd": partial(read_itk, image_io="MetaImageIO"),
 }
-_ITK_COMPLAINTS = {
-    "Zero-valued spacing": "has a voxel spacing of zero: correct its header or export it again",
-    "determinant is 0": "has singular axis directions: correct its header or export it again",
-    "orthonormal": "has axes that are singular or not perpendicular: correct its header or resample it",
-}
-_DAMAGED = "is damaged, cut off or not an image: copy or export it again"
 _SAME_GRID = 1e-3
-_COMPRESSION = 3
-"""zlib's level: label maps hardly shrink further above it, and take far longer."""
-_CHUNK = 1 << 20
-_NIFTI_HEADER = 348
-_stderr_lock = threading.Lock()
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:
@@ -67,107 +47,33 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
         raise InputError("No image was given: name one file or DICOM folder a channel.")
-    images = [_read_image(path) for path in paths]
-    geometries = [_geometry(image) for image in images]
+    channels, geometries = zip(*map(_read_channel, paths), strict=True)
     for path, geometry in zip(paths, geometries, strict=True):
         _check_same_grid(paths[0], geometries[0], path, geometry)
-    return Volume(np.stack([sitk.GetArrayFromImage(image) for image in images]), geometries[0])
+    return Volume(np.stack(channels), geometries[0])
 
 
-def _read_image(path: Path) -> sitk.Image:
-    """One 3D grey image from a file or a DICOM folder."""
+def _read_channel(path: Path) -> tuple[Voxels, Geometry]:
     try:
         if not path.exists():
             raise InputError(f"{path} does not exist: check the name.")
-        image = _quietly_read(path)
-    except (RuntimeError, EOFError, ValueError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path} {_complaint(error)}.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}): check that you may open it.") from error
-    _check_grey_volume(path, image.GetDimension(), image.GetNumberOfComponentsPerPixel())
-    if min(image.GetSize()) < 2:
-        raise InputError(f"{path} is a single slice: choose a volume with several.")
-    return image
+        with silent_itk():
+            return read_dicom(path) if path.is_dir() else _read_file(path)
+    except (RuntimeError, ValueError, EOFError, OSError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise InputError(f"{path} cannot be read ({error.strerror}): check that you may open it.") from error
+        raise InputError(f"{path} {complaint(error)}.") from error
+    except MemoryError as error:
+        raise InputError(f"{path} does not fit into memory: crop or resample it, or close other programs.") from error
 
 
-def _quietly_read(path: Path) -> sitk.Image:
-    with _silent_itk():
-        return read_dicom(path) if path.is_dir() else _read_file(path)
-
-
-def _read_file(path: Path) -> sitk.Image:
+def _read_file(path: Path) -> tuple[Voxels, Geometry]:
     suffix = next((suffix for suffix in _READERS if path.name.lower().endswith(suffix)), None)
     if suffix is None:
         raise InputError(f"{path} is of an unknown kind: use {', '.join(_READERS)} or a DICOM folder.")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty: copy or export it again.")
-    if _READERS[suffix] == "NiftiImageIO":
-        _check_nifti(path)
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO(_READERS[suffix])
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    _check_grey_volume(path, reader.GetDimension(), reader.GetNumberOfComponents())
-    image: sitk.Image = reader.Execute()
-    return image
-
-
-def _check_grey_volume(path: Path, dimension: int, components: int) -> None:
-    if dimension != 3:
-        raise InputError(f"{path} is a {dimension}D image: choose one 3D volume.")
-    if components != 1:
-        raise InputError(f"{path} has {components} values a voxel (a colour image?): convert it to grey.")
-
-
-def _complaint(error: Exception) -> str:
-    text = str(error)
-    return next((advice for phrase, advice in _ITK_COMPLAINTS.items() if phrase in text), _DAMAGED)
-
-
-def _check_nifti(path: Path) -> None:
-    """What ITK passes over in a NIfTI file: a missing end, a spacing of zero, no orientation at all.
-
-    Raises:
-        InputError: any of these.
-        EOFError, gzip.BadGzipFile, zlib.error: the compressed data is damaged.
-    """
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rb") as file:
-        block = file.read(_NIFTI_HEADER)
-        size = len(block) + sum(len(chunk) for chunk in iter(lambda: file.read(_CHUNK), b""))
-    if len(block) < _NIFTI_HEADER:
-        raise InputError(f"{path} {_DAMAGED}.")
-    header = nibabel.Nifti1Header(block, check=False)
-    rank = int(header["dim"][0])
-    voxels = math.prod(map(int, header["dim"][1 : rank + 1]))
-    if not 1 <= rank <= 7 or size < float(header["vox_offset"]) + voxels * int(header["bitpix"]) / 8:
-        raise InputError(f"{path} {_DAMAGED}.")
-    if rank >= 3 and not (header["pixdim"][1:4] > 0).all():
-        raise InputError(f"{path} has a voxel spacing of zero or none: correct its header or export it again.")
-    if not header["sform_code"] and not header["qform_code"]:
-        raise InputError(f"{path} does not say which side is left (no qform or sform): export it again from DICOM.")
-
-
-@contextmanager
-def _silent_itk() -> Iterator[None]:
-    """Keeps ITK's and its libraries' own messages, some of which go straight to stderr, from the user."""
-    with _stderr_lock:
-        shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-        sitk.ProcessObject.GlobalWarningDisplayOff()
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, 2)
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            os.close(nowhere)
-            sitk.ProcessObject.SetGlobalWarningDisplay(shown)
-
-
-def _geometry(image: sitk.Image) -> Geometry:
-    i, j, k = image.GetSize()
-    return Geometry.from_lps((k, j, i), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+    return _READERS[suffix](path)
 
 
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
@@ -196,12 +102,12 @@ def write_segmentation(label_map: LabelMap, path: Path, standard_names: bool = F
         if suffix == SEGMENTATION_SUFFIX:
             _write_segments(LabelMap(labels, label_map.geometry, label_map.names), temporary, standard_names)
         elif suffix in (".nii.gz", ".nii"):
-            _write_nifti(labels, label_map.geometry, temporary)
+            write_nifti(labels, label_map.geometry, temporary)
         else:
-            _write_itk(labels, label_map.geometry, temporary)
+            write_itk(labels, label_map.geometry, temporary)
 
 
-def _smallest(labels: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.unsignedinteger]:
+def _smallest(labels: Labels) -> Labels:
     return labels.astype(np.min_scalar_type(labels.max()), copy=False)
 
 
@@ -215,7 +121,7 @@ def _write_segments(label_map: LabelMap, path: Path, standard_names: bool) -> No
         "containedRepresentationNames": ["Binary labelmap"],
         "segments": [{**segment, "extent": extent} for segment in segments],
     }
-    slicerio.write_segmentation(str(path), segmentation, compression_level=_COMPRESSION)
+    slicerio.write_segmentation(str(path), segmentation, compression_level=COMPRESSION)
 
 
 def _segment(label: int, label_map: LabelMap, standard_names: bool) -> dict[str, object]:
@@ -230,31 +136,5 @@ def _segment(label: int, label_map: LabelMap, standard_names: bool) -> dict[str,
         "layer": 0,
     }
     if structure.terminology:
-        segment["terminology"] = slicerio.terminology_entry_from_string(structure.terminology)
+        segment["tags"] = {"TerminologyEntry": structure.terminology}
     return segment
-
-
-def _write_nifti(labels: npt.NDArray[np.unsignedinteger], geometry: Geometry, path: Path) -> None:
-    # Not through ITK: it says nothing when the disk is full, and cannot store axes that are not perpendicular.
-    image = nibabel.Nifti1Image(labels.transpose(2, 1, 0), geometry.ijk_to_ras)
-    image.header.set_xyzt_units("mm")
-    image.set_sform(geometry.ijk_to_ras, code="scanner")
-    image.set_qform(geometry.ijk_to_ras if _perpendicular(geometry) else None, code="scanner")
-    nibabel.save(image, path)
-
-
-def _perpendicular(geometry: Geometry) -> bool:
-    directions = geometry.direction_lps
-    return bool(np.allclose(directions.T @ directions, np.eye(3), atol=1e-4))
-
-
-def _write_itk(labels: npt.NDArray[np.unsignedinteger], geometry: Geometry, path: Path) -> None:
-    image = sitk.GetImageFromArray(labels)
-    image.SetSpacing(geometry.spacing)
-    image.SetOrigin(geometry.origin_lps)
-    image.SetDirection(geometry.direction_lps.ravel().tolist())
-    try:
-        with _silent_itk():
-            sitk.WriteImage(image, str(path), useCompression=True, compressionLevel=_COMPRESSION)
-    except RuntimeError as error:  # ITK does not say why
-        raise OSError(errno.EIO, "perhaps the disk is full") from error
