@@ -1,9 +1,7 @@
 """One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -11,53 +9,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from .errors import Cancelled, InputError
+from .errors import InputError
 from .labelling import Properties, labels_of, resampling_is_needed
 from .models.nnunet import TrainedModel, quiet
+from .progress import Cancellation, Progress, ProgressCallback
 from .readers import ReadImage, read
 from .volume import Volume
+
+__all__ = ["Cancellation", "Progress", "ProgressCallback", "predict"]
 
 Labels = npt.NDArray[np.unsignedinteger]
 
 _SECONDS_A_VALUE = {True: 1.3e-7, False: 2e-8}
 """Measured time of labelling a voxel for one output, with and without resampling: a first guess of what is left."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands: `stage` is "preprocess", "predict" or "postprocess", `fraction` is of the whole run, 0 to 1.
-
-    `seconds_left` of the whole run is None until the network has run once.
-    """
-
-    stage: str
-    fraction: float
-    seconds_left: float | None
-
-
-ProgressCallback = Callable[[Progress], None]
-
-
-class Cancellation:
-    """A wish to stop, told from any thread and seen by the run before its next step."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    def cancel(self) -> None:
-        self._asked.set()
-
-    @property
-    def cancelled(self) -> bool:
-        return self._asked.is_set()
-
-    def raise_if_cancelled(self) -> None:
-        """
-        Raises:
-            Cancelled: `cancel` was called.
-        """
-        if self.cancelled:
-            raise Cancelled("The segmentation was cancelled.")
 
 
 def predict(

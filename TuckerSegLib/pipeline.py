@@ -8,8 +8,9 @@ import torch
 
 from .cache import Cache
 from .errors import InputError
-from .inference import Cancellation, Progress, ProgressCallback, predict
+from .inference import predict
 from .models.nnunet import TrainedModel
+from .progress import Cancellation, Progress, ProgressCallback
 from .ranks import RankPolicy, Relative
 from .volume import LabelMap, Volume
 
