@@ -17,6 +17,7 @@ from trained_folders import make_folder, totalsegmentator_291, totalsegmentator_
 from TuckerSegLib.errors import ModelError
 from TuckerSegLib.models.nnunet import open_folder
 
+pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::FutureWarning")
 PACKAGE = Path(__file__).parents[1]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from .errors import ModelError
@@ -50,13 +51,11 @@ def _resampled(
     spacing = [*image_spacing[: len(shape) - model.dimensions], *model.spacing]
     for index in range(len(logits)):
         before_output(index)
-        output = model.configuration_manager.resampling_fn_probabilities(
-            logits[index : index + 1], shape, spacing, image_spacing
-        )
-        scores: Scores = np.asarray(output)[0]
-        if not np.isfinite(scores).all():
+        output = logits[index : index + 1]
+        if not torch.isfinite(output).all():
             raise ModelError("The network's answer is not finite: the model is damaged or the image not of its kind.")
-        yield scores
+        scores = model.configuration_manager.resampling_fn_probabilities(output, shape, spacing, image_spacing)
+        yield np.asarray(scores)[0]
 
 
 def _best_labels(outputs: Iterator[Scores], model: TrainedModel) -> Labels:

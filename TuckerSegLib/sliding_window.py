@@ -61,20 +61,28 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         mirrored = 2 ** len(self.allowed_mirroring_axes or ())
         self._calls_in_all = len(self.list_of_parameters) * len(slicers) * mirrored
         home = self.device if do_on_device else torch.device("cpu")
-        data = data.to(home)
-        heads = self.label_manager.num_segmentation_heads
-        logits = torch.zeros((heads, *data.shape[1:]), dtype=torch.half, device=home)
-        weight = torch.zeros(data.shape[1:], dtype=torch.half, device=home)
-        gaussian = compute_gaussian(
-            tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
-        )
-        for where in slicers:
-            patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
-            prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
-            prediction *= gaussian
-            logits[where] += prediction
-            weight[where[1:]] += gaussian
-        return torch.div(logits, weight, out=logits)
+        logits: Any = None
+        weight: Any = None
+        patch: Any = None
+        prediction: Any = None
+        try:
+            data = data.to(home)
+            heads = self.label_manager.num_segmentation_heads
+            logits = torch.zeros((heads, *data.shape[1:]), dtype=torch.half, device=home)
+            weight = torch.zeros(data.shape[1:], dtype=torch.half, device=home)
+            gaussian = compute_gaussian(
+                tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
+            )
+            for where in slicers:
+                patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
+                prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
+                prediction *= gaussian
+                logits[where] += prediction
+                weight[where[1:]] += gaussian
+            return torch.div(logits, weight, out=logits)
+        except Exception:
+            del data, logits, weight, patch, prediction  # a full graphics card is tried again with less on it
+            raise
 
 
 class _Watched(nn.Module):

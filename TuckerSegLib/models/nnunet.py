@@ -101,7 +101,8 @@ class TrainedModel:
     @property
     def channel_names(self) -> tuple[str, ...]:
         """What each input channel shows, in order."""
-        return tuple((self.dataset.get("channel_names") or self.dataset["modality"]).values())
+        names = self.dataset.get("channel_names") or self.dataset["modality"]
+        return tuple(names[number] for number in sorted(names, key=int))
 
     @property
     def num_input_channels(self) -> int:
