@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,18 @@ import numpy.typing as npt
 from .errors import OutputError
 from .evaluation import mean_dice
 from .inference import Progress, ProgressCallback
+from .itk import write_itk
 from .models import SAMPLE, open_model
 from .models.sample import phantom
+from .output import whole_file
 from .pipeline import Result, segment
 from .ranks import Relative
 from .terminology import style
 from .volume import LabelMap, Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
 
 LEVELS = (1.0, 0.5, 0.3, 0.1)
 SEED = 9000
@@ -133,7 +140,7 @@ def _middle(truth: LabelMap, name: str, axis: int) -> int:
     return int(np.median(found)) if len(found) else truth.labels.shape[axis] // 2
 
 
-def _outline(axis: "matplotlib.axes.Axes", labels: npt.NDArray[np.unsignedinteger], label_map: LabelMap) -> None:  # noqa: F821
+def _outline(axis: "Axes", labels: npt.NDArray[np.unsignedinteger], label_map: LabelMap) -> None:
     for label in np.unique(labels[labels > 0]):
         color = style(label_map.names.get(int(label), str(label))).color
         axis.contour(labels == label, levels=[0.5], colors=[color], linewidths=0.9)
@@ -161,16 +168,10 @@ def _part(progress: ProgressCallback | None, number: int) -> ProgressCallback | 
     return show if progress else None
 
 
-def _add_volume(scene: "slicer.vtkMRMLScene", image: Volume, path: Path) -> "slicer.vtkMRMLScalarVolumeNode":  # noqa: F821
+def _add_volume(scene: "vtkMRMLScene", image: Volume, path: Path) -> "vtkMRMLScalarVolumeNode":
     """The phantom as a volume node of the scene, and as the file the node is stored in."""
-    import SimpleITK as sitk  # noqa: N813
-
-    geometry = image.geometry
-    picture = sitk.GetImageFromArray(image.voxels[0])
-    picture.SetSpacing(geometry.spacing)
-    picture.SetOrigin(geometry.origin_lps)
-    picture.SetDirection(geometry.direction_lps.ravel().tolist())
-    sitk.WriteImage(picture, str(path), useCompression=True)
+    with whole_file(path) as partial:
+        write_itk(image.voxels[0], image.geometry, partial)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom CT")
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName(str(path))
@@ -180,7 +181,7 @@ def _add_volume(scene: "slicer.vtkMRMLScene", image: Volume, path: Path) -> "sli
     return node
 
 
-def _keep(label_map: LabelMap, node: "slicer.vtkMRMLScalarVolumeNode", path: Path) -> None:  # noqa: F821
+def _keep(label_map: LabelMap, node: "vtkMRMLScalarVolumeNode", path: Path) -> None:
     from .mrml import save_segmentation, show_label_map
 
     save_segmentation(show_label_map(label_map, node), path)
