@@ -12,4 +12,4 @@ if [ ! -x "$environment/bin/pytest" ]; then
     "$environment/bin/pip" install --quiet --no-deps TotalSegmentator==2.18.0
 fi
 cd "$(dirname "$0")/.."
-exec "$environment/bin/pytest" -q Testing/test_checkpoint.py Testing/test_nnunet.py Testing/test_inference.py "$@"
+exec "$environment/bin/python" -m pytest -q Testing/test_checkpoint.py Testing/test_nnunet.py Testing/test_inference.py "$@"
