@@ -3,13 +3,18 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import nn
 
 from .cache import Cache
-from .errors import InputError
+from .engines.base import Source
+from .engines.choice import prepared
+from .engines.folds import Folds
+from .errors import InputError, ModelError
 from .inference import predict
-from .models.nnunet import TrainedModel
+from .models.nnunet import TrainedModel, Weights
 from .progress import Cancellation, Progress, ProgressCallback
 from .ranks import RankPolicy, Relative
 from .volume import LabelMap, Volume
@@ -19,13 +24,27 @@ ORIGINAL = Relative(1.0)
 
 
 @dataclass(frozen=True)
+class Ready:
+    """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time."""
+
+    level: TrainedModel
+    network: Folds
+    device: torch.device
+    cache_hit: bool
+
+
+@dataclass(frozen=True)
 class Result:
-    """What a run gave: the label map, the model it came from, seconds by stage, and whether the cache had the level."""
+    """What a run gave: the label map, the model it came from, seconds by stage, and whether the cache had the level.
+
+    `engine` is the one that ran the network.
+    """
 
     label_map: LabelMap
     level: TrainedModel
     seconds: Mapping[str, float]
     cache_hit: bool
+    engine: str = "torch"
 
 
 def segment(
@@ -34,6 +53,7 @@ def segment(
     policy: RankPolicy = ORIGINAL,
     *,
     device: str = "auto",
+    engine: str = "torch",
     cache: Cache | None = None,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
@@ -44,24 +64,81 @@ def segment(
         volume: voxels (C, K, J, I) in the units the model was trained on (Hounsfield units for CT), any geometry.
         policy: how much of each layer is kept; a model that is compressed already wants the default.
         device: "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
+        engine: "torch" gives the labels of nnUNetv2_predict voxel for voxel where nothing is compressed; "auto" takes
+            the fastest on this computer, whose labels differ where two structures score the same to four digits.
         progress: told the stage ("compress", "preprocess", "predict", "postprocess"), the fraction and what is left.
         cancellation: takes effect within one layer while compressing and one patch while predicting.
 
     Raises:
-        InputError: the image, the policy or the device cannot be used.
+        InputError: the image, the policy, the device or the engine cannot be used.
         ModelError: the model cannot be used.
         Cancelled: `cancellation` was asked for.
     """
-    where = torch_device(device)
     start = time.perf_counter()
-    level, cache_hit = level_of(model, policy, cache, progress, cancellation)
-    network, weights = level.network(), level.load_weights()
-    compressing = time.perf_counter() - start
-    labels, seconds = predict(
-        level, network, weights, volume, device=where, progress=progress, cancellation=cancellation
+    ready = make_ready(
+        model, policy, device=device, engine=engine, cache=cache, progress=progress, cancellation=cancellation
     )
-    label_map = LabelMap(labels, volume.geometry, level.labels)
-    return Result(label_map, level, {"load": compressing, **seconds}, cache_hit)
+    result = run(ready, volume, progress, cancellation)
+    loading = time.perf_counter() - start - sum(result.seconds.values())
+    return Result(result.label_map, ready.level, {"load": loading, **result.seconds}, ready.cache_hit, result.engine)
+
+
+def make_ready(
+    model: TrainedModel,
+    policy: RankPolicy = ORIGINAL,
+    *,
+    device: str = "auto",
+    engine: str = "torch",
+    cache: Cache | None = None,
+    progress: ProgressCallback | None = None,
+    cancellation: Cancellation | None = None,
+) -> Ready:
+    """All that `segment` does before it looks at the volume; see there."""
+    where = torch_device(device)
+    level, cache_hit = level_of(model, policy, cache, progress, cancellation)
+    if cancellation:
+        cancellation.raise_if_cancelled()
+    return Ready(level, prepared(_sources(level), where, engine), where, cache_hit)
+
+
+def run(
+    ready: Ready,
+    volume: Volume,
+    progress: ProgressCallback | None = None,
+    cancellation: Cancellation | None = None,
+) -> Result:
+    """All that `segment` does from there on; see there."""
+    labels, seconds = predict(
+        ready.level,
+        ready.network,
+        ready.network.weights,
+        volume,
+        device=ready.device,
+        progress=progress,
+        cancellation=cancellation,
+    )
+    label_map = LabelMap(labels, volume.geometry, ready.level.labels)
+    return Result(label_map, ready.level, seconds, ready.cache_hit, ready.network.engine)
+
+
+def _sources(level: TrainedModel) -> list[Source]:
+    """The level's folds, to be prepared by an engine."""
+    patch = (level.num_input_channels, *level.patch_size)
+    made_from = f"{level.fingerprint} {dict(level.compression.policy) if level.compression else ORIGINAL.settings}"
+    return [
+        Source(f"{made_from} {fold}", partial(_network, level, weights), patch)
+        for fold, weights in enumerate(level.load_weights())
+    ]
+
+
+def _network(level: TrainedModel, weights: Weights) -> nn.Module:
+    """The network around these very tensors: nothing is copied."""
+    network = level.network_without_data()
+    try:
+        network.load_state_dict(weights, assign=True)
+    except RuntimeError as error:
+        raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+    return network.eval().requires_grad_(False)
 
 
 def level_of(

@@ -1,0 +1,110 @@
+"""Models and prepared networks kept from one request to the next, as many as the memory allows."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import psutil
+
+from .cache import Cache
+from .models import open_model
+from .models.nnunet import TrainedModel
+from .pipeline import Ready, make_ready
+from .progress import Cancellation, ProgressCallback
+from .ranks import RankPolicy
+
+Kept = TypeVar("Kept")
+
+_SHARE = 8
+"""One part in so many of this computer's memory may be taken by networks that wait."""
+_MODELS = 8
+_CHECKED = ("plans.json", "dataset.json", "fold_*/*.pth")
+
+
+class Recent(Generic[Kept]):
+    """The last things used, the one used longest ago given up when they outgrow `limit` together, the newest never."""
+
+    def __init__(self, limit: int, size_of: Callable[[Kept], int] = lambda _: 1) -> None:
+        self._limit = limit
+        self._size_of = size_of
+        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Kept]) -> tuple[Kept, bool]:
+        """What is kept under `key`, or made now; and whether it was there."""
+        found = key in self._kept
+        if not found:
+            self._kept[key] = make()
+        self._kept.move_to_end(key)
+        self._give_up()
+        return self._kept[key], found
+
+    def forget(self, key: Hashable) -> None:
+        self._kept.pop(key, None)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def _give_up(self) -> None:
+        while len(self._kept) > 1 and sum(map(self._size_of, self._kept.values())) > self._limit:
+            self._kept.popitem(last=False)
+
+
+class Warm:
+    """What a worker has opened and prepared."""
+
+    def __init__(self) -> None:
+        self._models: Recent[TrainedModel] = Recent(_MODELS)
+        self._ready: Recent[Ready] = Recent(psutil.virtual_memory().total // _SHARE, _size)
+
+    def model(self, which: str) -> TrainedModel:
+        """The model called `which`, opened anew when its files have changed.
+
+        Raises:
+            ModelError: there is no such model, or it cannot be used.
+        """
+        return self._models.get((which, _stamp(which)), lambda: open_model(which))[0]
+
+    def ready(
+        self,
+        model: TrainedModel,
+        policy: RankPolicy,
+        device: str,
+        engine: str,
+        progress: ProgressCallback,
+        cancellation: Cancellation,
+    ) -> tuple[Ready, bool]:
+        """The level, prepared, and whether it was warm; see `pipeline.make_ready`."""
+        key = (model.fingerprint, str(policy.settings), device, engine)
+        return self._ready.get(
+            key,
+            lambda: make_ready(
+                model,
+                policy,
+                device=device,
+                engine=engine,
+                cache=Cache(),
+                progress=progress,
+                cancellation=cancellation,
+            ),
+        )
+
+    def clear(self) -> None:
+        """Give everything up, so that its memory can be used."""
+        self._models.clear()
+        self._ready.clear()
+
+
+def _size(ready: Ready) -> int:
+    """The memory of a prepared network, and of the weights that a compressed level keeps beside an engine's own."""
+    return ready.network.memory
+
+
+def _stamp(which: str) -> tuple[tuple[str, int, int], ...]:
+    """Changes when a file of the model in the folder or file `which` does."""
+    path = Path(which).expanduser()
+    files = [path] if path.is_file() else sorted(file for pattern in _CHECKED for file in path.glob(pattern))
+    return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
