@@ -9,8 +9,10 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from ..errors import ModelError
 from ..volume import Geometry, LabelMap, Volume
-from .anatomy import AIR, LABELS, PHASES, Body, paint_torso, wall_and_cavity
-from .shapes import Array, Box
+from .torso import Body, paint_torso
+from .torso.shapes import Array, Box
+from .torso.template import wall_and_cavity
+from .torso.tissues import AIR, LABELS, PHASES
 
 __all__ = ["LABELS", "Phantom", "phantom", "sample_model_folder"]
 
@@ -124,7 +126,7 @@ def _scanned(rng: np.random.Generator, scan: _Scan, hu: Array, wall: Array, fat:
 
 def _with_table(rng: np.random.Generator, scan: _Scan, hu: Array) -> Array:
     """A curved table of carbon fibre and foam below the back."""
-    k, j, i = scan.shape
+    _, j, i = scan.shape
     x = scan.first[0] + scan.spacing[0] * np.arange(i)
     y = (scan.first[1] + scan.spacing[1] * np.arange(j))[:, None]
     body = (hu > -300).any(axis=(0, 2))

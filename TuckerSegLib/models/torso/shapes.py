@@ -1,11 +1,17 @@
 """Solids as signed distances: millimetres to the surface, negative inside, on a grid of LPS coordinates."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+Array = npt.NDArray[np.floating[Any]]
+"""A value at each point of the grid, (K, J, I), float32 unless a formula made it wider."""
+
+Vectors = npt.NDArray[np.float64]
+"""Points (n, 3), or one number for each of n."""
+
 Point = tuple[float, float, float]
 Box = tuple[Point, Point]
 """Two opposite corners (x, y, z) in millimetres."""
@@ -13,7 +19,7 @@ Box = tuple[Point, Point]
 FAR = np.float32(1e3)
 
 
-def radial(x: Array, y: Array, a: npt.ArrayLike, b: npt.ArrayLike, power: float = 2.4) -> Array:
+def radial(x: Array, y: Array, a: Array, b: Array | float, power: float = 2.4) -> Array:
     """Distance along the radius to the superellipse |x/a|^power + |y/b|^power = 1."""
     radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
     if power == 2.0:
@@ -39,7 +45,8 @@ def rotation(degrees: Point) -> npt.NDArray[np.float32]:
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     about_z = np.array([[cz, -sz, 0], [sz, cz, 0], [0, 0, 1]])
-    return (about_z @ about_y @ about_x).astype(np.float32)
+    turn: npt.NDArray[np.float32] = (about_z @ about_y @ about_x).astype(np.float32)
+    return turn
 
 
 def capsule(
