@@ -1,0 +1,69 @@
+"""The slider's positions, and what each is known to cost, in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from .measurements import Expected
+
+LEVELS = (1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
+"""As in TuckerSegLib.ranks, which needs PyTorch and so cannot be asked before it is installed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one level of one model saves, as shares of the original from 0 to 1; negative where it costs more."""
+
+    factor: float
+    parameters_removed: float
+    flops_removed: float
+
+    @classmethod
+    def of(cls, level: Mapping[str, Any]) -> "Cost":
+        """From the worker's JSON."""
+        return cls(level["factor"], level["parameters_removed"], level["flops_removed"])
+
+
+def describe(factor: float, cost: Cost | None, expected: Expected) -> str:
+    """The line under the slider; what is not known is said to be unknown."""
+    return " · ".join((_saved(factor, cost), _time(expected), _agreement(factor, expected)))
+
+
+def _saved(factor: float, cost: Cost | None) -> str:
+    if factor == 1:
+        return _("DF 1: the original network, nothing removed")
+    if cost is None:
+        return _("DF {factor:g}: savings unknown").format(factor=factor)
+    return _("DF {factor:g}: {parameters} of the parameters and {flops} of the FLOPs removed").format(
+        factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed)
+    )
+
+
+def _time(expected: Expected) -> str:
+    if expected.seconds is None:
+        return _("time on this computer unknown")
+    return _("about {duration} on this computer").format(duration=duration(expected.seconds))
+
+
+def _agreement(factor: float, expected: Expected) -> str:
+    if factor == 1:
+        return _("agreement 1")
+    if expected.agreement is None:
+        return _("agreement unknown")
+    return _("agreement {dice:.3f}").format(dice=expected.agreement)
+
+
+def percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """`0.8 s`, `12 s`, `2 min 5 s`."""
+    if seconds < 1:
+        return _("{seconds:.1f} s").format(seconds=max(seconds, 0.1))
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return _("{seconds} s").format(seconds=rest)
+    return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)

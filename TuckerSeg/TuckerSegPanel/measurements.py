@@ -1,0 +1,81 @@
+"""What was measured on this computer, remembered in the application's settings: seconds and agreement a level."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+SETTING = "TuckerSeg/Measurements"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a measurement holds for, apart from the level; `device` and `engine` as they were asked for."""
+
+    model: str
+    device: str = "auto"
+    engine: str = "auto"
+    exact_ranks: bool = False
+
+    @property
+    def key(self) -> str:
+        return json.dumps([self.model, self.device, self.engine, self.exact_ranks])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One level: `seconds` it took for a scan of `millilitres`, mean Dice with the original; None where unknown."""
+
+    factor: float
+    seconds: float | None = None
+    millilitres: float | None = None
+    agreement: float | None = None
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What to expect of one level on one scan; None where nothing was measured."""
+
+    seconds: float | None = None
+    agreement: float | None = None
+
+
+class Measurements:
+    """Reads and writes one string, such as a setting of the application."""
+
+    def __init__(self, read: Callable[[], str], write: Callable[[str], None]) -> None:
+        self._read = read
+        self._write = write
+
+    def of(self, setup: Setup) -> list[Measured]:
+        """Every measured level, the most accurate first."""
+        found = [Measured(**level) for level in self._all().get(setup.key, [])]
+        return sorted(found, key=lambda measured: -measured.factor)
+
+    def expected(self, setup: Setup, factor: float, millilitres: float | None) -> Expected:
+        """For a scan of this size; a scan twice as large is taken to need twice the time."""
+        measured = self._level(setup, factor)
+        seconds = measured.seconds
+        if seconds is not None and millilitres and measured.millilitres:
+            seconds *= millilitres / measured.millilitres
+        return Expected(seconds, measured.agreement)
+
+    def remember_time(self, setup: Setup, factor: float, seconds: float, millilitres: float) -> None:
+        self._put(setup, replace(self._level(setup, factor), seconds=seconds, millilitres=millilitres))
+
+    def remember_agreement(self, setup: Setup, factor: float, agreement: float) -> None:
+        self._put(setup, replace(self._level(setup, factor), agreement=agreement))
+
+    def _level(self, setup: Setup, factor: float) -> Measured:
+        return next((level for level in self.of(setup) if level.factor == factor), Measured(factor))
+
+    def _put(self, setup: Setup, measured: Measured) -> None:
+        others = [level for level in self.of(setup) if level.factor != measured.factor]
+        everything = {**self._all(), setup.key: [asdict(level) for level in (*others, measured)]}
+        self._write(json.dumps(everything))
+
+    def _all(self) -> dict[str, list[dict[str, float | None]]]:
+        try:
+            found = json.loads(self._read() or "{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}

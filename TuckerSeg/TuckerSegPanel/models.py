@@ -1,0 +1,142 @@
+"""The models on this computer that the panel offers, found without PyTorch."""
+
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from slicer.i18n import tr as _
+
+import TuckerSegLib
+
+from . import settings
+
+SAMPLE = "sample"
+SUFFIX = ".tuckerseg"
+SETTING = "TuckerSeg/Models"
+_LONGEST_HEADER = 100_000_000
+
+
+@dataclass(frozen=True)
+class Model:
+    """One entry of the list: `key` is what the worker opens, `title` and `hint` are for the user."""
+
+    key: str
+    title: str
+    hint: str
+
+
+def installed_models() -> list[Model]:
+    """What can be used at once: the sample, TotalSegmentator's tasks, then what the user browsed for, last first."""
+    sample = Model(SAMPLE, _("Sample: torso CT, made for trying out"), _("Comes with TuckerSeg; needs no download."))
+    return [sample, *_total_segmentator(), *_browsed()]
+
+
+def model_of(key: str) -> Model:
+    """The entry for a key, be it on this computer or not."""
+    return next((model for model in installed_models() if model.key == key), _missing(key))
+
+
+def remember(path: Path) -> Model:
+    """Puts a folder or file that the user chose first among those browsed for."""
+    key = str(path)
+    structures_of.cache_clear()
+    settings.write(SETTING, json.dumps([key, *(known for known in _remembered() if known != key)]))
+    return _at(path)
+
+
+@cache
+def structures_of(key: str) -> list[str]:
+    """The structures of a model's folder or file in label order; none where they are not known yet."""
+    try:
+        dataset = _dataset(_sample_folder() if key == SAMPLE else Path(key))
+    except (OSError, ValueError, KeyError, struct.error):
+        return []
+    labels = {name: _last(label) for name, label in dataset.get("labels", {}).items()}
+    return sorted((name for name in labels if name not in ("background", "ignore")), key=lambda name: labels[name])
+
+
+def is_compressed(key: str) -> bool:
+    """Whether the model was compressed already, so that it has one level and no original."""
+    return key.endswith(SUFFIX)
+
+
+def _sample_folder() -> Path:
+    """As TuckerSegLib.models.sample says, which needs PyTorch: in a checkout beside the library, else inside it."""
+    library = Path(TuckerSegLib.__file__).resolve().parent
+    folders = [root / "Resources" / "SampleModel" for root in (library.parent, library)]
+    return next((folder for folder in folders if folder.is_dir()), folders[-1])
+
+
+def _missing(key: str) -> Model:
+    title = _("{name} (not on this computer)").format(name=Path(key).name or key)
+    return Model(key, title, _("The scene names a model that is not here: choose another one, or browse for it."))
+
+
+def _browsed() -> Iterator[Model]:
+    for key in _remembered():
+        path = Path(key)
+        if path.is_file() or (path / "plans.json").is_file():
+            yield _at(path)
+
+
+def _remembered() -> list[str]:
+    try:
+        found = json.loads(settings.read(SETTING) or "[]")
+    except ValueError:
+        return []
+    return [str(key) for key in found] if isinstance(found, list) else []
+
+
+def _at(path: Path) -> Model:
+    if path.suffix == SUFFIX:
+        return Model(str(path), _("{name} (compressed)").format(name=path.stem), str(path))
+    return Model(str(path), _title(path), str(path))
+
+
+def _title(folder: Path) -> str:
+    """`TotalSegmentator total 3mm (3d_fullres)` from `Dataset297_TotalSegmentator_total_3mm/..._3d_fullres`."""
+    number, _separator, rest = folder.parent.name.partition("_")
+    named = rest.replace("_", " ") if number.startswith("Dataset") and rest else folder.parent.name
+    configuration = folder.name.rpartition("__")[2]
+    return f"{named} ({configuration})" if configuration != folder.name else f"{named} {folder.name}"
+
+
+def _total_segmentator() -> Iterator[Model]:
+    for plans in sorted(_weights_folder().glob("Dataset*/*/plans.json")):
+        yield Model(str(plans.parent), _title(plans.parent), str(plans.parent))
+
+
+def _weights_folder() -> Path:
+    """Where TotalSegmentator keeps its weights, by its own rules."""
+    if "TOTALSEG_WEIGHTS_PATH" in os.environ:
+        return Path(os.environ["TOTALSEG_WEIGHTS_PATH"])
+    home = os.environ.get("TOTALSEG_HOME_DIR")
+    return (Path(home) if home else Path.home() / ".totalsegmentator") / "nnunet" / "results"
+
+
+def _dataset(path: Path) -> dict[str, dict[str, int | list[int]]]:
+    if path.suffix != SUFFIX:
+        found = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
+    else:
+        found = json.loads(_safetensors_header(path)["__metadata__"]["header"])["dataset"]
+    if not isinstance(found, dict):
+        raise ValueError("no dataset")
+    return found
+
+
+def _safetensors_header(path: Path) -> dict[str, dict[str, str]]:
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        if size > _LONGEST_HEADER:
+            raise ValueError("no safetensors file")
+        header: dict[str, dict[str, str]] = json.loads(file.read(size))
+    return header
+
+
+def _last(label: int | list[int]) -> int:
+    """A region of several labels comes where the last of them does."""
+    return label if isinstance(label, int) else max(label, default=0)

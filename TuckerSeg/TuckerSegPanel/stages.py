@@ -1,0 +1,28 @@
+"""What a run is doing, in words."""
+
+from slicer.i18n import tr as _
+
+from .levels import duration, percent
+from .runs import Advance
+
+
+def describe(advance: Advance) -> str:
+    """`Segmenting: 45 %, 12 s left`."""
+    parts = [percent(advance.fraction)]
+    if advance.seconds_left is not None:
+        parts.append(_("{duration} left").format(duration=duration(advance.seconds_left)))
+    doing = _stage(advance.stage)
+    if advance.title:
+        doing = f"{advance.title}, {doing[:1].lower()}{doing[1:]}"
+    return f"{doing}: {', '.join(parts)}"
+
+
+def _stage(stage: str) -> str:
+    return {
+        "start": _("Starting"),
+        "load": _("Opening the model"),
+        "compress": _("Preparing this level, which happens once"),
+        "preprocess": _("Preparing the image"),
+        "predict": _("Segmenting"),
+        "postprocess": _("Finishing"),
+    }.get(stage, stage)
