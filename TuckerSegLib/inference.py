@@ -31,14 +31,15 @@ def predict(
     volume: Volume,
     *,
     device: torch.device,
+    step: float = 0.5,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
 ) -> tuple[Labels, dict[str, float]]:
     """Segment a volume; with `model.network()` and `model.load_weights()` the labels are nnUNetv2_predict's.
 
     `network` maps a patch (1, channels, *model.patch_size) to (1, outputs, *model.patch_size); each of `weights`, one
-    state dict a fold, is loaded into it in turn. It stays on `device`. The result is the label map (K, J, I) and the
-    seconds each stage took.
+    state dict a fold, is loaded into it in turn. It stays on `device`. Patches lie `step` of their size apart. The
+    result is the label map (K, J, I) and the seconds each stage took.
 
     Raises:
         InputError: the volume's channels are not those the model needs.
@@ -52,7 +53,7 @@ def predict(
         image = read(volume, model.plans["image_reader_writer"])
         data, properties = _preprocess(model, image)
         run.enter("predict")
-        logits = _logits(model, network, weights, data, properties, device, run)
+        logits = _logits(model, network, weights, data, properties, device, step, run)
         run.enter("postprocess")
         labels = image.restore(_labels(model, logits, properties, run))
     return np.ascontiguousarray(labels), run.finish()
@@ -126,13 +127,14 @@ def _logits(
     data: Tensor,
     properties: Properties,
     device: torch.device,
+    step: float,
     run: _Run,
 ) -> Tensor:
     """(outputs, *preprocessed shape), half precision, on the CPU."""
     from .sliding_window import SlidingWindow  # imports most of nnU-Net, which takes seconds
 
     later = _seconds_of_labelling(model, data, properties)
-    window = SlidingWindow(model, network, weights, device, lambda done, calls: run.step(done, calls, later))
+    window = SlidingWindow(model, network, weights, device, lambda done, calls: run.step(done, calls, later), step)
     logits: Tensor = window.predict_logits_from_preprocessed_data(data).cpu()
     return logits
 

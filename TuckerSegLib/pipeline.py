@@ -106,14 +106,16 @@ def run(
     volume: Volume,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
+    step: float = 0.5,
 ) -> Result:
-    """All that `segment` does from there on; see there."""
+    """All that `segment` does from there on; see there. Patches lie `step` of their size apart."""
     labels, seconds = predict(
         ready.level,
         ready.network,
         ready.network.weights,
         volume,
         device=ready.device,
+        step=step,
         progress=progress,
         cancellation=cancellation,
     )

@@ -30,12 +30,13 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         weights: Sequence[Mapping[str, Tensor]],
         device: torch.device,
         before_call: BeforeCall,
+        step: float = 0.5,
     ) -> None:
         self._before_call = before_call
         self._calls = 0
         self._calls_in_all = 0
         with quiet():
-            super().__init__(device=device, allow_tqdm=False)
+            super().__init__(tile_step_size=step, device=device, allow_tqdm=False)
             self.manual_initialization(
                 _Watched(network, self._count),
                 model.plans_manager,
