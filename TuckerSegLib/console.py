@@ -27,7 +27,7 @@ _STAGES = {
 def show_warnings() -> None:
     """Log messages of this package, as one line each on standard error."""
     handler = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
-    logging.getLogger("TuckerSegLib").addHandler(handler)
+    logging.getLogger("TuckerSegLib").handlers = [handler]
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
     """A table; every column but the first is aligned to the right."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=bool(index))
+        table.add_column(column, justify="right" if index else "left", no_wrap=bool(index), overflow="fold")
     for row in rows:
         table.add_row(*row)
     Console().print(table)
@@ -61,7 +61,7 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 def progress_bar() -> Iterator[ProgressCallback]:
     """A callback that draws a run's progress; nothing is left on the screen after it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=errors, transient=True) as bar:
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0, left="")
 
         def show(progress: RunProgress) -> None:
