@@ -10,6 +10,8 @@ import torch
 from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 from torch import nn
 
+from TuckerSegLib.models.totalsegmentator import Network
+
 Json = dict[str, Any]
 
 CLASS_OF = {
@@ -128,6 +130,65 @@ def totalsegmentator_291(directory: Path, *, seed: int = 0) -> Path:
         reader="NibabelIOWithReorient",
         seed=seed,
     )
+
+
+def totalsegmentator_task(
+    directory: Path,
+    name: str,
+    *,
+    features: Sequence[int] = (4, 8, 8),
+    patch_size: Sequence[int] = (32, 32, 32),
+    rare: Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> None:
+    """The folders of every network that TotalSegmentator's task `name` needs, as it unpacks them, below `directory`.
+
+    Narrow networks with seeded random weights; folders that are there stay. `rare` structures have their outputs
+    lowered by so much.
+    """
+    from TuckerSegLib.models.totalsegmentator import Task, task
+
+    def write(wanted: Task) -> None:
+        for other in (wanted.crop and wanted.crop.task, wanted.refined_by):
+            if other:
+                write(other)
+        for network in wanted.networks:
+            if not (directory / network.dataset).exists():
+                _write_network(wanted, network)
+
+    def _write_network(wanted: Task, network: Network) -> None:
+        labels = wanted.parts.get(network.number, wanted.structures)
+        names = [labels.get(label, f"hidden_{label}") for label in range(1, max((*labels, *wanted.hidden)) + 1)]
+        folder = make_folder(
+            directory,
+            features=features,
+            patch_size=patch_size,
+            spacing=(wanted.spacing or (1.5, 1.5, 1.5))[::-1],
+            channels=2 if wanted.cascaded else 1,
+            labels=names,
+            dataset=network.dataset,
+            trainer=network.trainer,
+            configuration=network.configuration,
+            folds=(0, 1) if network.folds is None else network.folds,
+            plans_format="old",
+            normalization="CTNormalization" if wanted.modality == "CT" else "ZScoreNormalization",
+            reader="NibabelIOWithReorient",
+            seed=seed + network.number,
+        )
+        _make_rare(folder, names, rare or {})
+
+    write(task(name))
+
+
+def _make_rare(folder: Path, names: Sequence[str], rare: Mapping[str, float]) -> None:
+    for file in folder.glob("fold_*/checkpoint_final.pth"):
+        checkpoint = torch.load(file, weights_only=False)
+        weights = checkpoint["network_weights"]
+        last = max(name for name in weights if ".seg_layers." in name and name.endswith(".bias"))
+        for name, lowered in rare.items():
+            if name in names:
+                weights[last][names.index(name) + 1] -= lowered
+        torch.save(checkpoint, file)
 
 
 class _Shape:

@@ -70,7 +70,7 @@ class Task:
         name: what `--model` takes, such as `total-fast`.
         base: TotalSegmentator's name for it, without the mode.
         modality: "CT" or "MR".
-        structures: from label to name, as in the result.
+        structures: from label to name, as in the result; the wanted ones are `found`.
         hidden: labels of the network that are removed from the result.
         spacing: millimetres along (right, anterior, superior) that its networks work at; None for the image's own.
         networks: run one after the other; where there are several, `parts` has each one's labels.
@@ -79,6 +79,7 @@ class Task:
         cascaded: the crop's structures are its second input channel.
         within: structures of the crop's task, and millimetres around them, outside which its result is cleared.
         refined_by: the task whose structures sharpen the borders of its own.
+        wanted: the structures that are kept; None for all.
     """
 
     name: str
@@ -94,24 +95,30 @@ class Task:
     cascaded: bool = False
     within: tuple[tuple[str, ...], float] | None = None
     refined_by: "Task | None" = None
+    wanted: frozenset[str] | None = None
 
     @property
     def merged(self) -> bool:
         """Whether its networks' labels are put together by name; then `parts` has them."""
         return bool(self.parts)
 
+    @property
+    def found(self) -> dict[int, str]:
+        """The structures in the result, by label."""
+        return {label: name for label, name in self.structures.items() if self.wanted is None or name in self.wanted}
+
     def only(self, wanted: Sequence[str]) -> "Task":
-        """The same task looking for some structures alone, where they are, with the networks that know them.
+        """The same task for some of its structures: `total` looks where they are, with the networks that know them.
 
         Raises:
             InputError: the network that finds the place does not know a structure.
         """
-        structures = {label: name for label, name in self.structures.items() if name in wanted}
+        chosen = replace(self, wanted=frozenset(wanted))
         if not self.base.startswith("total"):
-            return replace(self, structures=structures)
+            return chosen
         networks = [n for n in self.networks if set(self.parts.get(n.number, self.structures).values()) & set(wanted)]
-        crop = self.crop or _around(_finder(self.base, robust=False), tuple(structures.values()), _MARGIN)
-        return replace(self, structures=structures, networks=tuple(networks), crop=crop)
+        crop = self.crop or _around(_finder(self.base, robust=False), tuple(chosen.found.values()), _MARGIN)
+        return replace(chosen, networks=tuple(networks), crop=crop)
 
     def all_networks(self) -> tuple[Network, ...]:
         """Every network that a run needs, in the order they run."""
