@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_benchmark import app as benchmark_app
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+app.add_typer(benchmark_app, name="benchmark")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[
