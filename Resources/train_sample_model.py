@@ -123,6 +123,7 @@ def plan(work: Path) -> None:
 
 def train(work: Path, minutes: float) -> None:
     """nnU-Net's trainer without mirroring, since left and right have names, for a given time."""
+    import numpy as np
     import torch
     from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoDA import nnUNetTrainerNoDA
 
@@ -139,7 +140,7 @@ def train(work: Path, minutes: float) -> None:
                      device: torch.device) -> None:  # fmt: skip
             super().__init__(plans, configuration, fold, dataset_json, device)
             self.num_iterations_per_epoch, self.num_val_iterations_per_epoch, self.save_every = 40, 4, 1
-            self.oversample_foreground_percent = 0.5
+            self.oversample_foreground_percent = 1.0
             self.initial_lr = LEARNING_RATE
 
         def initialize(self) -> None:
@@ -149,6 +150,22 @@ def train(work: Path, minutes: float) -> None:
                 own.data = shared.data
             torch.set_num_threads(1)
             self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,))
+            self.rarity = self.measured_rarity()
+
+        def measured_rarity(self) -> torch.Tensor:
+            """How much rarer than the median structure each label is, from a few training phantoms."""
+            cases, _ = self.get_tr_and_val_datasets()
+            counts = np.ones(self.label_manager.num_segmentation_heads)
+            for name in cases.identifiers[:12]:
+                labels = np.asarray(cases.load_case(name)[1][:]).clip(0).astype(int)
+                counts += np.bincount(labels.ravel(), minlength=counts.size)
+            return torch.tensor(np.median(counts) / counts, dtype=torch.float32)
+
+        def on_train_epoch_start(self) -> None:
+            """Small structures weigh more at first, or they would appear late; at last all voxels weigh the same."""
+            super().on_train_epoch_start()
+            strength = 0.5 * max(1 - self.spent() / 0.8, 0.0)
+            self.loss.loss.ce.weight = self.rarity**strength
 
         def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
             """Each core takes one of the two patches: with two cores a patch, each layer waits for the slower one."""
