@@ -265,10 +265,12 @@ def evaluate(folder: Path, seeds: range = TEST) -> float:
             if truth.any():
                 scores[name].append(2 * float((truth & guess).sum()) / float(truth.sum() + guess.sum()))
         print(f"seed {seed}: {made.image.voxels.shape[1:]} voxels, {time() - start:.0f} s", flush=True)
-    for name, values in sorted(scores.items(), key=lambda item: float(np.mean(item[1]))):
+    shown = {name: values for name, values in scores.items() if values}
+    print(f"{'structure':28s}{'mean':>7s}{'least':>7s}")
+    for name, values in sorted(shown.items(), key=lambda item: float(np.mean(item[1]))):
         print(f"{name:28s}{np.mean(values):7.3f}{np.min(values):7.3f}  n={len(values)}")
-    mean = float(np.mean([np.mean(values) for values in scores.values()]))
-    print(f"mean Dice of {len(scores)} structures on {len(seeds)} unseen phantoms: {mean:.4f}")
+    mean = float(np.mean([np.mean(values) for values in shown.values()]))
+    print(f"mean Dice of {len(shown)} structures on {len(seeds)} unseen phantoms: {mean:.4f}")
     return mean
 
 
