@@ -39,12 +39,13 @@ class Worker:
         self._cancellations: dict[int, Cancellation] = {}
         self._given: dict[int, Shared] = {}
         self._busy = threading.Lock()
-        self._ending = False
         self._service = Service()
 
     def run(self) -> None:
         """Work until the process ends, which it does with its input."""
         threading.Thread(target=self._read, daemon=True).start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._end, daemon=True).start())
         while True:
             try:
                 request = self._waiting.get(timeout=_SECONDS_IDLE)
@@ -74,7 +75,6 @@ class Worker:
 
     def _end(self) -> None:
         """Without a client: stop soon, in order if possible, and leave nothing behind."""
-        self._ending = True
         for cancellation in list(self._cancellations.values()):
             cancellation.cancel()
         self._busy.acquire(timeout=_SECONDS_TO_FINISH)
@@ -143,7 +143,6 @@ def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
 def main() -> None:
     """Serve one client; `sys.argv` holds the name of the exchange."""
     requests, answers = _own_pipes()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     Worker(requests, answers, Exchange(sys.argv[1] if len(sys.argv) > 1 else None)).run()
 
