@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,11 @@ def main(jobs_file: Path) -> None:
     for job in given["jobs"]:
         options = {key: value for key, value in job.items() if key not in ("image", "output", "config")}
         map_tasks_config.TASK_CONFIGS[options["task"]].update(job.get("config", {}))
-        threads = {"nr_thr_saving": 1}
-        result = totalsegmentator(Path(job["image"]), None, ml=True, device="cpu", quiet=True, **threads, **options)
+        start = time.perf_counter()
+        result = totalsegmentator(
+            Path(job["image"]), None, ml=True, device="cpu", quiet=True, nr_thr_saving=1, **options
+        )
+        print(f"{options['task']}: {time.perf_counter() - start:.1f} s")
         nibabel.save(result, job["output"])
 
 

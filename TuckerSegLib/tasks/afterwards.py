@@ -19,7 +19,6 @@ def cleaned(image: Nifti1Image, task: Task, remove_small_blobs: bool) -> Labels:
     """Without the labels that only help the network, and without what cannot be; on the network's grid."""
     from totalsegmentator.postprocessing import (
         keep_largest_blob_multilabel,
-        postprocess_vertebrae_pp,
         remove_auxiliary_labels,
     )
 
@@ -29,8 +28,7 @@ def cleaned(image: Nifti1Image, task: Task, remove_small_blobs: bool) -> Labels:
         labels = keep_largest_blob_multilabel(labels, names, ["body_trunc"], quiet=True)
         labels = _without_blobs(labels, names, ["body_extremities"], _SMALL_EXTREMITIES, spacing_of(image))
     if task.base in ("vertebrae_pp", "vertebrae_pp_refined"):
-        spacing = spacing_of(image)
-        labels = postprocess_vertebrae_pp(labels, names, voxel_volume=np.prod(spacing), voxel_spacing=spacing)
+        labels = _vertebrae(labels, names, spacing_of(image))
     if remove_small_blobs:
         labels = _without_blobs(labels, names, list(names.values()), _SMALL, spacing_of(image))
     return labels
@@ -54,6 +52,17 @@ def within(labels: Labels, mask: npt.NDArray[np.bool_], task: Task, spacing: Spa
     voxels = int(task.within[1] / np.mean(spacing))
     kept: Labels = remove_outside_of_mask(labels, mask, addon=voxels)
     return kept
+
+
+def _vertebrae(labels: Labels, names: dict[int, str], spacing: Spacing) -> Labels:
+    """Counted anew where the network's labels touch."""
+    from totalsegmentator.postprocessing import dilate_vertebrae_labels, postprocess_vertebrae_pp
+
+    try:
+        counted: Labels = postprocess_vertebrae_pp(labels, names, voxel_volume=np.prod(spacing), voxel_spacing=spacing)
+    except IndexError:  # it cannot count a single vertebra, of which there is nothing to count
+        counted = dilate_vertebrae_labels(labels, names, spacing)
+    return counted
 
 
 def _without_blobs(

@@ -28,9 +28,7 @@ class Levels:
         self._begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._leaving.cancel()
         self._thread.shutdown(cancel_futures=True)
 
