@@ -1,11 +1,11 @@
 """Runs scripted modules on Slicer's real scene and on real Qt widgets, without the application.
 
-    host = slicerhost.start()
-    panel = host.load_module("TuckerSeg/TuckerSeg.py")
-    panel.enter()
-    host.click(panel.ui.segmentButton)
-    assert not host.unexpected
-    host.quit()
+host = slicerhost.start()
+panel = host.load_module("TuckerSeg/TuckerSeg.py")
+panel.enter()
+host.click(panel.ui.segmentButton)
+assert not host.unexpected
+host.quit()
 """
 
 import ctypes

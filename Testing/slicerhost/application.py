@@ -9,7 +9,7 @@ from pathlib import Path
 import slicer
 
 from .qtbase import QtCore, QtWidgets
-from .signals import emit
+from .signals import disconnect_all, emit
 from .standin import computed, stand_in
 
 VERSION = (5, 13, 0)
@@ -94,6 +94,9 @@ class qSlicerLayoutManager(QtCore.QObject):
 
     def sliceWidget(self, name: str):
         return SliceWidget(self._slices[name]) if name in self._slices else None
+
+    def mrmlSliceLogics(self):
+        return slicer.app.applicationLogic().GetSliceLogics()
 
     def threeDWidget(self, index: int):
         return None
@@ -189,11 +192,12 @@ class qSlicerApplication(QtWidgets.QApplication):
         self.applicationName = "Slicer"
         self.organizationName = "slicer.org"
         self.applicationVersion = ".".join(map(str, VERSION))
-        self._settings = QtCore.QSettings(str(Path(self._home, "Slicer.ini")), QtCore.QSettings.IniFormat)
         QtCore.QSettings.setDefaultFormat(QtCore.QSettings.IniFormat)
         QtCore.QSettings.setPath(QtCore.QSettings.IniFormat, QtCore.QSettings.UserScope, self._home)
+        self._settings = QtCore.QSettings()
 
     def end(self) -> None:
+        disconnect_all(self)
         self._host = self._parts = self._modules = self._layout_manager = None
         self._folder.cleanup()
 

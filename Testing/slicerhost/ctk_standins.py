@@ -376,9 +376,7 @@ class ctkCheckableComboBox(QtWidgets.QComboBox):
 
     def checkedIndexes(self) -> tuple:
         model = self.model()
-        return tuple(
-            model.index(row, 0) for row in range(self.count) if model.item(row).checkState() == _Qt.Checked
-        )
+        return tuple(model.index(row, 0) for row in range(self.count) if model.item(row).checkState() == _Qt.Checked)
 
     def checkState(self, index):
         return self.model().itemFromIndex(index).checkState()

@@ -89,7 +89,12 @@ def patch() -> None:
     for cls in (dialog, _Box, files, QtWidgets.QInputDialog, QtWidgets.QProgressDialog):
         cls.exec_ = _execute
         cls.exec = _execute
-    for name, kind in (("information", "info"), ("warning", "warning"), ("critical", "error"), ("question", "question")):
+    for name, kind in (
+        ("information", "info"),
+        ("warning", "warning"),
+        ("critical", "error"),
+        ("question", "question"),
+    ):
         setattr(_Box, name, _static_box(kind))
     for name in ("getOpenFileName", "getSaveFileName", "getExistingDirectory"):
         setattr(files, name, _static_path("file", ""))

@@ -12,7 +12,7 @@ import sys
 from types import MethodType
 
 from . import signals, violations
-from .qtbase import QtCore, QtWidgets, keep, native, qt_classes
+from .qtbase import QtCore, keep, native, qt_classes
 
 _ITEMS = ("QListWidgetItem", "QTableWidgetItem", "QTreeWidgetItem", "QStandardItem")
 _METHOD = type(QtCore.QObject.parent)
@@ -76,10 +76,12 @@ class Property:
         self.name, self.kind, self.writable = name, kind, writable
         self.getter = _find(cls, (name, "is" + name[0].upper() + name[1:]))
         self.setter = _find(cls, ("set" + name[0].upper() + name[1:],))
+        # QGuiApplication.platformName() is a function of the class, and a property of the application.
+        self.static = next((vars(c)[name] for c in cls.__mro__ if _is_static(vars(c).get(name))), None)
 
     def __get__(self, obj, owner=None):
         if obj is None:
-            return self
+            return self if self.static is None else self.static.__get__(None, owner)
         if self.getter is not None:
             return _tuple(self.getter(obj))
         return _tuple(native(QtCore.QObject, "property")(obj, self.name))
@@ -106,6 +108,10 @@ class Property:
             kind = type(self.__get__(obj))
             return kind(value) if issubclass(kind, int) else value
         return value
+
+
+def _is_static(value) -> bool:
+    return isinstance(value, staticmethod)
 
 
 def _find(cls: type, names: tuple[str, ...]):
@@ -137,6 +143,7 @@ def patch() -> None:
             _patch_constructor(cls)
     _patch_object()
     _patch_metaclass()
+    _patch_single_shot()
 
 
 def _patch_methods(cls: type) -> None:
@@ -160,20 +167,24 @@ def _patch_properties(cls: type) -> None:
 
 
 def _patch_constructor(cls: type) -> None:
-    if "__init__" not in vars(cls):
-        return
-    original = keep(cls, "__init__")
+    if "__init__" in vars(cls):
+        cls.__init__ = without_keywords(keep(cls, "__init__"), cls.__name__)
 
-    @functools.wraps(original)
-    def init(self, *arguments, **keywords):
+
+def without_keywords(function, name: str):
+    """The function, refusing keyword arguments from a module."""
+
+    @functools.wraps(function)
+    def call(self, *arguments, **keywords):
         frame = sys._getframe(1)
         if keywords and violations.is_module_code(frame):
-            what = f"{cls.__name__}: PythonQt takes no keyword arguments"
+            what = f"{name}: PythonQt takes no keyword arguments"
             violations.record(frame, what)
             raise TypeError(what)
-        original(self, *arguments, **keywords)
+        return function(self, *arguments, **keywords)
 
-    cls.__init__ = init
+    call.is_qt_method = True
+    return call
 
 
 def _patch_object() -> None:
@@ -222,20 +233,41 @@ def _patch_object() -> None:
                 violations.record(frame, f"{type(self).__name__} has no {name} in PythonQt")
         raise PythonQtError(f"{type(self).__name__} object has no attribute {name!r}")
 
-    plain_get = cls.__getattribute__
-    # PySide6 answers for these two before it looks into the class.
-    special = {"connect": signals.connect, "disconnect": signals.disconnect}
-
-    def get_attribute(self, name: str):
-        return MethodType(special[name], self) if name in special else plain_get(self, name)
-
-    cls.__setattr__ = set_attribute
-    cls.__getattribute__ = get_attribute
+    # Every class PySide6 generates has slots of its own for these.
+    for derived in (c for c in qt_classes() if issubclass(c, cls)):
+        if "__setattr__" in vars(derived):
+            derived.__setattr__ = set_attribute
+        if "__getattribute__" in vars(derived):
+            derived.__getattribute__ = _attribute_reader(derived)
     cls.__getattr__ = missing_attribute
     cls.name = Property(cls, "objectName", "QString", True)
     cls.className = lambda self: self.metaObject().className()
     cls.delete = lambda self: self.deleteLater()
     cls.help = lambda self: None
+
+
+# PySide6 answers for these two before it looks into the class.
+_SPECIAL = {"connect": signals.connect, "disconnect": signals.disconnect}
+
+
+def _attribute_reader(cls: type):
+    original = keep(cls, "__getattribute__")
+
+    def get_attribute(self, name: str):
+        if name in _SPECIAL:
+            return MethodType(_SPECIAL[name], self)
+        if name[0] == "_" and name[1] != "_":
+            _check_private(self, name, sys._getframe(1))
+        return original(self, name)
+
+    return get_attribute
+
+
+def _check_private(obj, name: str, frame) -> None:
+    """What the host keeps in its stand-ins is not there in the application."""
+    if violations.is_module_code(frame) and not _is_python_class(type(obj)):
+        violations.record(frame, f"{type(obj).__name__} has no {name} in PythonQt")
+        raise PythonQtError(f"{type(obj).__name__} object has no attribute {name!r}")
 
 
 def _class_attribute(cls: type, name: str):
@@ -270,5 +302,13 @@ def _patch_metaclass() -> None:
     metaclass.__instancecheck__ = instance_check
 
 
+def _patch_single_shot() -> None:
+    single_shot = QtCore.QTimer.singleShot
+
+    def later(milliseconds: int, slot) -> None:
+        single_shot(milliseconds, functools.partial(signals.call, slot))
+
+    QtCore.QTimer.singleShot = staticmethod(later)
+
+
 patch()
-QWidget = QtWidgets.QWidget

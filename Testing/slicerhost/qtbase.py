@@ -1,4 +1,4 @@
-"""PySide6 as the application's Qt: enumerations are ints, and what a class had before it was patched stays reachable."""
+"""PySide6 as the application's Qt: enumerations are ints, and what was there before a patch stays reachable."""
 
 # mypy: ignore-errors
 

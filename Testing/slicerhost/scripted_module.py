@@ -77,7 +77,9 @@ class ScriptedLoadableModule:
         return _resource(self.moduleName, filename)
 
     def getDefaultModuleDocumentationLink(self, docPage=None) -> str:
-        return f'<p>See the <a href="https://slicer.readthedocs.io">documentation</a> of {docPage or self.moduleName}.</p>'
+        return (
+            f'<p>See the <a href="https://slicer.readthedocs.io">documentation</a> of {docPage or self.moduleName}.</p>'
+        )
 
     def runTest(self, msec: int = 100, **kwargs):
         test = getattr(_module_of(self), f"{self.moduleName}Test")()

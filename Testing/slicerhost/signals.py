@@ -149,6 +149,12 @@ def _forget(key: int) -> None:
     _native_slots.pop(key, None)
 
 
+def disconnect_all(obj) -> None:
+    for signature, _, wrapper in _native_slots.pop(address(obj), ()):
+        _disconnect(obj, QtCore.SIGNAL(signature), wrapper)
+    _python_slots.pop(address(obj), None)
+
+
 def emit(obj, signature: str, *arguments) -> None:
     """Emits a stand-in's own signal."""
     if not shiboken6.isValid(obj) or native(QtCore.QObject, "signalsBlocked")(obj):
@@ -165,10 +171,11 @@ class BoundSignal:
         self._name = name
         self._original = original
 
-    def _signature(self) -> str:
+    def _signature(self, count: int | None = None) -> str:
         own = own_signals(type(self._obj)).get(self._name)
         signatures = own or [s for s in meta_signals(self._obj) if s.split("(")[0] == self._name]
-        return signatures[0]
+        fitting = (s for s in signatures if count is None or count == _parameters(s))
+        return next(fitting, signatures[0])
 
     def connect(self, slot) -> bool:
         return connect(self._obj, self._signature(), slot)
@@ -180,9 +187,14 @@ class BoundSignal:
         if self._original is None:
             emit(self._obj, self._signature(), *arguments)
         else:
-            self._original.__get__(self._obj, type(self._obj)).emit(*arguments)
+            native(QtCore.QObject, "emit")(self._obj, QtCore.SIGNAL(self._signature(len(arguments))), *arguments)
 
     __call__ = emit
+
+
+def _parameters(signature: str) -> int:
+    inside = signature.partition("(")[2].rstrip(")")
+    return inside.count(",") + 1 if inside else 0
 
 
 class SignalAttribute:

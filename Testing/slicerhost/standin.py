@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from . import pythonqt  # noqa: F401  (stand-ins derive from patched classes)
-from .pythonqt import PythonQtError
+from .pythonqt import PythonQtError, without_keywords
 from .qtbase import QtCore
 
 API = json.loads(Path(__file__).with_name("api.json").read_text())
@@ -33,6 +33,10 @@ def stand_in(cls: type) -> type:
     virtual = {name for name in own if any(hasattr(base, name) for base in cls.__mro__[1:])}
     if own - offered - virtual:
         raise TypeError(f"{cls.__name__} offers {own - offered - virtual}, which it does not in the application")
+    methods = {name for entry in entries for name in entry["methods"] if name in own}
+    for name in {*methods, "__init__"} & set(vars(cls)):
+        if callable(vars(cls)[name]):
+            setattr(cls, name, without_keywords(vars(cls)[name], cls.__name__))
     cls._signals = tuple(signal for entry in entries for signal in entry["signals"])
     cls._not_done = (offered - own) | getattr(cls.__mro__[1], "_not_done", set())
     return cls

@@ -1,5 +1,7 @@
 """A scripted module written as Slicer's template has it, for the tests of the host."""
 
+# mypy: ignore-errors
+
 import qt
 import slicer
 import vtk
