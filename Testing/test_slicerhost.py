@@ -153,6 +153,15 @@ def test_node_selectors_follow_the_scene(host: Any, panel: Any) -> None:
     assert selector.nodeCount() == 0
 
 
+def test_a_selector_without_none_takes_the_first_node_and_may_be_emptied(host: Any, panel: Any) -> None:
+    first = panel.module.ThresholdLogic.ramp()
+    selector = panel.ui.inputSelector
+    assert selector.currentNode() is first
+    selector.setCurrentNode(None)
+    panel.module.ThresholdLogic.ramp()
+    assert selector.currentNode() is None
+
+
 def test_a_selector_creates_renames_and_deletes_nodes(host: Any, panel: Any) -> None:
     selector = panel.ui.outputSelector
     assert selector.currentNode() is None
@@ -338,7 +347,7 @@ def test_packages_are_installed_on_paper_only(with_packaging: bool) -> None:
     host = slicerhost.start(packaging=with_packaging)
     try:
         host.missing_packages.add("nnunetv2")
-        assert hasattr(slicer.packaging, "pip_ensure") == with_packaging
+        assert hasattr(slicer, "packaging") == with_packaging
         slicer.util.pip_install(["tensorly>=0.9"])
         if with_packaging:
             with pytest.raises(RuntimeError, match="declined"):
@@ -372,6 +381,7 @@ def test_without_a_main_window_there_is_none() -> None:
     host = slicerhost.start(main_window=False)
     try:
         assert slicer.util.mainWindow() is None
+        assert slicer.app.layoutManager() is None
         slicer.util.errorDisplay("Nobody sees this")
         assert host.dialogs == []
     finally:
@@ -516,6 +526,9 @@ def test_blocked_signals_are_not_emitted(host: Any, panel: Any) -> None:
         ("ctk.ctkCollapsibleButton(text='x')", "keyword"),
         ("isinstance(qt.QPushButton(), qt.QWidget)", "isinstance"),
         ("isinstance(qt.QPushButton(), qt.QAbstractButton)", "isinstance"),
+        ("qt.QMenu().addAction('x', lambda: None)", "only in connect"),
+        ("qt.QListWidgetItem(text='x')", "keyword"),
+        ("slicer.qMRMLNodeComboBox().setCurrentNode(node=None)", "keyword"),
         ("qt.Signal(int)", "qt.Signal does not exist"),
         ("qt.QNothing()", "qt.QNothing does not exist"),
         ("ctk.ctkNothing()", "ctk.ctkNothing does not exist"),
@@ -586,6 +599,33 @@ def test_mistakes_in_a_ui_file_are_recorded(host: Any, tmp_path: Path) -> None:
     text = "\n".join(host.violations)
     for said in ("no property nodeType", "no signal sceneChanged()", "no widget nobody", "no slot setScene"):
         assert said in text
+
+
+def test_other_wrappers_of_qt_are_recorded(host: Any, tmp_path: Path) -> None:
+    (tmp_path / "Wrong.py").write_text(
+        "from slicer.ScriptedLoadableModule import ScriptedLoadableModule\n"
+        "from PySide6 import QtWidgets\nclass Wrong(ScriptedLoadableModule): pass\n"
+    )
+    host.load_module(tmp_path / "Wrong.py")
+    assert host.violations == ["Wrong.py:2: import of PySide6"]
+
+
+def test_an_error_in_a_thread_is_kept(host: Any) -> None:
+    import threading
+
+    thread = threading.Thread(target=lambda: 1 / 0)
+    thread.start()
+    thread.join()
+    assert "ZeroDivisionError" in host.errors[0]
+
+
+def test_web_pages_are_not_opened(host: Any) -> None:
+    import qt
+    import slicer
+
+    slicer.app.openUrl("https://slicer.org")
+    qt.QDesktopServices.openUrl(qt.QUrl("https://slicer.org/a"))
+    assert host.opened_urls == ["https://slicer.org", "https://slicer.org/a"]
 
 
 def test_what_the_host_lacks_is_no_violation(host: Any) -> None:

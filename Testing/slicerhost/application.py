@@ -8,12 +8,22 @@ from pathlib import Path
 
 import slicer
 
-from .qtbase import QtCore, QtWidgets
+from .qtbase import QtCore, QtGui, QtWidgets
 from .signals import disconnect_all, emit
 from .standin import computed, stand_in
 
 VERSION = (5, 13, 0)
+opened_urls: list[str] = []
 _LAYOUTS = "SlicerLayoutFourUpView"
+
+
+def reset() -> None:
+    opened_urls.clear()
+
+
+def _open_url(url) -> bool:
+    opened_urls.append(url if isinstance(url, str) else url.toString())
+    return True
 
 
 class ModuleManager(QtCore.QObject):
@@ -214,7 +224,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         return self._manager
 
     def layoutManager(self):
-        return self._layout_manager
+        """None without a main window, as there."""
+        return self._layout_manager if self._host.main_window is not None else None
 
     def settings(self):
         return self._settings
@@ -244,7 +255,7 @@ class qSlicerApplication(QtWidgets.QApplication):
         return None
 
     def openUrl(self, url: str) -> None:
-        self._host.opened_urls.append(url)
+        _open_url(url)
 
     def toSlicerHomeAbsolutePath(self, path: str) -> str:
         return str(Path(self.slicerHome, path))
@@ -264,6 +275,7 @@ def _qt_message(kind, context, message: str) -> None:
 
 def make_application() -> qSlicerApplication:
     QtCore.qInstallMessageHandler(_qt_message)
+    QtGui.QDesktopServices.openUrl = staticmethod(_open_url)
     existing = QtWidgets.QApplication.instance()
     if existing is not None and not isinstance(existing, qSlicerApplication):
         raise RuntimeError("This process has a QApplication already: start the host first")

@@ -152,6 +152,13 @@ def press(widget, key: int, times: int = 1) -> None:
     process_events()
 
 
+def minimum_width(widget) -> int:
+    """Pixels below which the contents of the window would be cut off."""
+    widget.window().show()
+    process_events(20)
+    return widget.window().minimumSizeHint.width()
+
+
 def screenshot(widget, path, width: int = 420) -> None:
     """The window of `widget` at this width and as high as it needs, as a PNG; then that of the widget in it."""
     window = widget.window()

@@ -5,6 +5,7 @@
 import contextlib
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,7 @@ from types import ModuleType
 import slicer
 import slicer.util
 
-from . import dialogs, gestures, namespaces, packages, sample_data, scene, uiloader, violations
+from . import application, dialogs, gestures, namespaces, packages, sample_data, scene, uiloader, violations
 from .application import LoadableModule, Modules, make_application, qSlicerMainWindow
 from .qtbase import QtWidgets
 from .scripted_module import qSlicerScriptedLoadableModule, qSlicerScriptedLoadableModuleWidget
@@ -27,7 +28,7 @@ def start(offscreen: bool = True, main_window: bool = True, packaging: bool = Tr
 
     Args:
         main_window: False is `Slicer --no-main-window`.
-        packaging: whether `slicer.packaging` has pip_ensure, as of Slicer 5.12.
+        packaging: whether there is `slicer.packaging` with pip_ensure, as of Slicer 5.12.
         pytorch: whether the PyTorch extension is installed.
     """
     if not _current:
@@ -39,16 +40,18 @@ class Host:
     def __init__(self, main_window: bool = True, packaging: bool = True, pytorch: bool = False) -> None:
         if hasattr(slicer, "app"):
             raise RuntimeError("slicer.app exists already")
-        for part in (violations, dialogs, packages):
+        for part in (violations, dialogs, packages, application):
             part.reset()
         self.violations, self.errors = violations.violations, violations.errors
         self.dialogs, self.answers = dialogs.recorded, dialogs.answers
         self.installs, self.missing_packages, self.on_install = packages.installs, packages.missing, packages.on_install
         self.restarts, self.quit_requested, self.selected = 0, False, ""
-        self.opened_urls: list[str] = []
+        self.opened_urls = application.opened_urls
         self._handles: list[ModuleHandle] = []
         self._before = {n: getattr(slicer, n) for n in ("mrmlScene", "modules") if hasattr(slicer, n)}
-        self._excepthook, sys.excepthook = sys.excepthook, violations.report_error
+        self._hooks = sys.excepthook, threading.excepthook
+        sys.excepthook = violations.report_error
+        threading.excepthook = lambda a: violations.report_error(a.exc_type, a.exc_value, a.exc_traceback)
         self.app = make_application()
         self._start(main_window, packaging, pytorch)
 
@@ -66,16 +69,20 @@ class Host:
         self.app.begin(self, self._parts, slicer.modules)
         slicer.app = self.app
         slicer.util.reloadScriptedModule = self._reload
-        self._optional("slicer.packaging", packages.packaging_module(packaging))
-        slicer.packaging = sys.modules["slicer.packaging"]
+        slicer.util.pip_install, slicer.util.pip_uninstall = packages.pip_install, packages.pip_uninstall
+        self._optional("slicer.packaging", packages.packaging_module() if packaging else None)
         self._optional("SampleData", sample_data.sample_data_module())
         self._optional("PyTorchUtils", packages.pytorch_module() if pytorch else None)
         self.main_window = qSlicerMainWindow(self) if main_window else None
 
     def _optional(self, name: str, module: ModuleType | None) -> None:
+        """A module that this application has or has not."""
         sys.modules.pop(name, None)
+        vars(slicer).pop(name.removeprefix("slicer."), None)
         if module is not None:
             sys.modules[name] = module
+            if name.startswith("slicer."):
+                setattr(slicer, name.removeprefix("slicer."), module)
 
     # What tests say beforehand
 
@@ -140,6 +147,7 @@ class Host:
     wait_until = staticmethod(gestures.wait_until)
     process_events = staticmethod(gestures.process_events)
     screenshot = staticmethod(gestures.screenshot)
+    minimum_width = staticmethod(gestures.minimum_width)
 
     @property
     def unexpected(self) -> list[str]:
@@ -173,14 +181,14 @@ class Host:
         self.process_events()
         uiloader.alive.clear()
         self.app.end()
-        sys.excepthook = self._excepthook
+        sys.excepthook, threading.excepthook = self._hooks
         del slicer.app
         for name in ("mrmlScene", "modules"):
             delattr(slicer, name)
             if name in self._before:
                 setattr(slicer, name, self._before[name])
         for name in ("slicer.packaging", "SampleData", "PyTorchUtils"):
-            sys.modules.pop(name, None)
+            self._optional(name, None)
         _current.clear()
 
 
@@ -202,6 +210,8 @@ class ModuleHandle:
         emit(host.app.moduleManager(), "moduleLoaded(QString)", self.name)
 
     def _import(self) -> ModuleType:
+        for file in self.path.parent.rglob("*.py"):
+            violations.check_imports(file)
         spec = importlib.util.spec_from_file_location(self.name, self.path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[self.name] = module

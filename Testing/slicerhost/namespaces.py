@@ -13,7 +13,8 @@ from .qtbase import MODULES
 from .uiloader import QUiLoader
 
 # PySide6's own, which PythonQt has not or has differently.
-_PYSIDE_ONLY = {"Signal", "Slot", "Property", "QEnum", "QFlag", "ClassInfo", "SIGNAL", "SLOT", "qVersion", "QUiLoader"}
+_PYSIDE_ONLY = {"Signal", "Slot", "Property", "QEnum", "QFlag", "ClassInfo", "SIGNAL", "SLOT", "qVersion"}
+_PYSIDE_ONLY |= {"QUiLoader", "QSignalBlocker"}
 
 
 def _guard(module: ModuleType) -> ModuleType:

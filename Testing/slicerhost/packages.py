@@ -90,13 +90,11 @@ def pip_ensure(
     return list(skip_packages) if skip_packages else None
 
 
-def packaging_module(with_ensure: bool) -> ModuleType:
+def packaging_module() -> ModuleType:
     """`slicer.packaging`; before it existed, `slicer.util.pip_install` was all there was."""
     module = ModuleType("slicer.packaging")
     for function in (load_requirements, pip_check, pip_install, pip_uninstall, pip_ensure):
         setattr(module, function.__name__, function)
-    if not with_ensure:
-        del module.pip_ensure
     return module
 
 

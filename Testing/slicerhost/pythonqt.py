@@ -9,7 +9,7 @@ What PythonQt would refuse is recorded (see violations) and refused here as well
 
 import functools
 import sys
-from types import MethodType
+from types import FunctionType, MethodType
 
 from . import signals, violations
 from .qtbase import QtCore, keep, native, qt_classes
@@ -57,6 +57,9 @@ class BoundMethod:
             violations.record(sys._getframe(1), what)
             if violations.is_module_code(sys._getframe(1)):
                 raise TypeError(what)
+        if any(isinstance(a, FunctionType | MethodType) for a in arguments):
+            what = f"{type(self.obj).__name__}.{self.method.name}: PythonQt takes no function here, only in connect"
+            violations.record(sys._getframe(1), what)
         return _tuple(self.method.function(self.obj, *arguments, **keywords))
 
     def __eq__(self, other) -> bool:
@@ -140,6 +143,7 @@ def patch() -> None:
             _patch_methods(cls)
         if is_object:
             _patch_properties(cls)
+        if is_object or cls.__name__ in _ITEMS:
             _patch_constructor(cls)
     _patch_object()
     _patch_metaclass()

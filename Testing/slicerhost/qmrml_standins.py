@@ -104,6 +104,7 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
         super().__init__(*arguments)
         self._scene = None
         self._node = None
+        self._had_nodes = False
         self._labels = {}
         self._attributes = []
         self._actions = []
@@ -160,7 +161,10 @@ class qMRMLNodeComboBox(QtWidgets.QWidget):
 
     def _refresh(self) -> None:
         nodes = self._nodes()
-        if self._node not in nodes:
+        lost = self._node is not None and self._node not in nodes
+        first = nodes and not self._had_nodes
+        self._had_nodes = bool(nodes)
+        if lost or (first and self._node is None):
             self._select(nodes[0] if nodes and not self.noneEnabled else None)
         self._fill(nodes)
 

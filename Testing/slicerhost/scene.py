@@ -2,7 +2,6 @@
 
 # mypy: ignore-errors
 
-import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,12 +43,11 @@ def _slice_logics(scene, application) -> dict:
     slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
     collection = vtk.vtkCollection()
     slices = {}
-    for name in ("Red", "Green", "Yellow"):
+    for name, orientation in (("Red", "Axial"), ("Green", "Coronal"), ("Yellow", "Sagittal")):
         logic = slicer.vtkMRMLSliceLogic()
         logic.SetMRMLApplicationLogic(application)
         logic.SetMRMLScene(scene)
-        with contextlib.suppress(Exception):
-            logic.AddSliceNode(name)
+        logic.AddSliceNode(name).SetOrientation(orientation)
         collection.AddItem(logic)
         slices[name] = logic
     application.SetSliceLogics(collection)

@@ -4,6 +4,7 @@ Only code outside the host, the standard library and site-packages is blamed: th
 `slicer.util` may do more than a module may.
 """
 
+import ast
 import dis
 import sys
 import sysconfig
@@ -37,6 +38,16 @@ def reads_attribute(frame: FrameType) -> bool:
     """False for `hasattr(w, "x")` and `getattr(w, "x", None)`, which ask whether there is one."""
     instruction = dis.opname[frame.f_code.co_code[frame.f_lasti]]
     return instruction.startswith(("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"))
+
+
+def check_imports(file: Path) -> None:
+    """The application has Qt, but none of its other wrappers."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        for name in names:
+            if name.startswith(("PySide", "PyQt", "shiboken", "qtpy")):
+                violations.append(f"{file.name}:{node.lineno}: import of {name}")
 
 
 def report_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
