@@ -528,8 +528,8 @@ class TestTheClientsProcess:
         script = textwrap.dedent(
             """
             import os, sys
-            from TuckerSegLib.worker import _own_pipes
-            requests, answers = _own_pipes()
+            from TuckerSegLib.process import own_pipes
+            requests, answers = own_pipes()
             print("chatter", flush=True)
             os.system("echo chatter")
             answers.write(b"answer " + requests.readline() + sys.stdin.buffer.read())

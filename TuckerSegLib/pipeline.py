@@ -12,6 +12,7 @@ from .cache import Cache
 from .engines.base import Source
 from .engines.choice import prepared
 from .engines.folds import Folds
+from .engines.store import Store
 from .errors import InputError, ModelError
 from .inference import predict
 from .models.nnunet import TrainedModel, Weights
@@ -95,10 +96,14 @@ def make_ready(
 ) -> Ready:
     """All that `segment` does before it looks at the volume; see there."""
     where = torch_device(device)
+    cache = cache or Cache()
     level, cache_hit = level_of(model, policy, cache, progress, cancellation)
     if cancellation:
         cancellation.raise_if_cancelled()
-    return Ready(level, prepared(_sources(level), where, engine), where, cache_hit)
+    weights = _Weights(level)
+    network = prepared(_sources(level, weights), where, engine, Store(cache.folder))
+    weights.forget()
+    return Ready(level, network, where, cache_hit)
 
 
 def run(
@@ -123,21 +128,37 @@ def run(
     return Result(label_map, ready.level, seconds, ready.cache_hit, ready.network.engine)
 
 
-def _sources(level: TrainedModel) -> list[Source]:
+class _Weights:
+    """The folds' weights, read once while engines prepare them and again only if one fails later."""
+
+    def __init__(self, level: TrainedModel) -> None:
+        self._level = level
+        self._folds: list[Weights] | None = None
+
+    def folds(self) -> list[Weights]:
+        if self._folds is None:
+            self._folds = self._level.load_weights()
+        return self._folds
+
+    def forget(self) -> None:
+        self._folds = None
+
+
+def _sources(level: TrainedModel, weights: _Weights) -> list[Source]:
     """The level's folds, to be prepared by an engine."""
     patch = (level.num_input_channels, *level.patch_size)
-    made_from = f"{level.fingerprint} {dict(level.compression.policy) if level.compression else ORIGINAL.settings}"
+    policy = dict(level.compression.policy) if level.compression else ORIGINAL.settings
     return [
-        Source(f"{made_from} {fold}", partial(_network, level, weights), patch)
-        for fold, weights in enumerate(level.load_weights())
+        Source(f"{level.fingerprint} {policy} {fold}", partial(_network, level, weights, fold), patch)
+        for fold in range(len(weights.folds()))
     ]
 
 
-def _network(level: TrainedModel, weights: Weights) -> nn.Module:
+def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
     """The network around these very tensors: nothing is copied."""
     network = level.network_without_data()
     try:
-        network.load_state_dict(weights, assign=True)
+        network.load_state_dict(weights.folds()[fold], assign=True)
     except RuntimeError as error:
         raise ModelError("The weights do not fit the network: make the compressed model again.") from error
     return network.eval().requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Starting and ending the worker's process; free of PyTorch."""
+"""Starting and ending the worker's process, and its pipes; free of PyTorch."""
 
 import contextlib
 import os
@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from .errors import WorkerError
 from .protocol import Message, decode, encode
@@ -124,6 +125,16 @@ class WorkerProcess:
         thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
+
+
+def own_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """A worker's pipes to its client; libraries that print reach standard error, and those that read find nothing."""
+    requests, answers = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:

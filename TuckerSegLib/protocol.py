@@ -78,7 +78,7 @@ def _foreseen(error: BaseException) -> TuckerSegError:
             error.details = error.details or details
         return error
     made: TuckerSegError
-    if _is_lack_of_memory(error):
+    if is_lack_of_memory(error):
         made = NotEnoughMemory(
             "The memory does not suffice: close other programs, crop the image, or choose a model of lower resolution."
         )
@@ -89,8 +89,8 @@ def _foreseen(error: BaseException) -> TuckerSegError:
     return made
 
 
-def _is_lack_of_memory(error: BaseException) -> bool:
-    """PyTorch has a class for it on GPUs only."""
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch has a class for it on GPUs only."""
     text = str(error).lower()
     signs = ("not enough memory", "can't allocate memory", "out of memory", "cannot allocate memory", "bad_alloc")
     return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -12,7 +12,7 @@ import torch
 from . import peak, structures
 from .cache import Cache
 from .client import SegmentRequest
-from .engines.store import clear_prepared, prepared_bytes
+from .engines.store import Store
 from .errors import InputError
 from .pipeline import run
 from .progress import Cancellation, Progress, ProgressCallback
@@ -102,7 +102,7 @@ class Service:
 
     def _cache_clear(self) -> Json:
         self.forget()
-        return {"freed": Cache().clear() + clear_prepared(Cache().folder)}
+        return {"freed": Cache().clear() + Store(Cache().folder).clear()}
 
 
 def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
@@ -130,5 +130,5 @@ def _cache_info() -> Json:
         {"path": str(e.path), "model": e.model, "policy": dict(e.policy), "size": e.size, "used": e.used}
         for e in cache.entries()
     ]
-    size = sum(e.size for e in cache.entries()) + prepared_bytes(cache.folder)
+    size = sum(e.size for e in cache.entries()) + Store(cache.folder).size
     return {"folder": str(cache.folder), "limit": cache.limit, "size": size, "entries": entries}

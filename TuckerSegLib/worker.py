@@ -17,6 +17,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from .errors import InputError
+from .process import own_pipes
 from .progress import Cancellation, Progress
 from .protocol import Message, decode, encode, error_as_json, geometry_as_json, geometry_of, progress_as_json
 from .service import Answer, Service
@@ -130,19 +131,9 @@ def _give_memory_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _own_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes to the client; libraries that print do so on standard error, and those that read find nothing."""
-    requests, answers = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return os.fdopen(requests, "rb"), os.fdopen(answers, "wb")
-
-
 def main() -> None:
     """Serve one client; `sys.argv` holds the name of the exchange."""
-    requests, answers = _own_pipes()
+    requests, answers = own_pipes()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     Worker(requests, answers, Exchange(sys.argv[1] if len(sys.argv) > 1 else None)).run()
 

@@ -1,25 +1,142 @@
-"""Which engine runs a network."""
+"""Which engine runs a network: the one asked for, or the fastest on this computer; another where it fails."""
 
+import logging
+import platform
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
-from ..errors import InputError
-from .base import Engine, Source
+from ..errors import InputError, TuckerSegError
+from ..protocol import is_lack_of_memory
+from .base import Engine, Prepared, Source
 from .folds import Folds
+from .openvino import OpenVinoEngine
+from .store import Store
 from .torch import TorchEngine
 
-ENGINES: tuple[Engine, ...] = (TorchEngine(),)
-NAMES = ("auto", *(engine.name for engine in ENGINES))
+_log = logging.getLogger(__name__)
+NAMES = ("auto", "torch", "openvino")
+_QUICK = 1.0
+"""Seconds; a network that takes less is run again, as the first run is slower than the others."""
+_REPEATS = 3
 
 
-def prepared(folds: Sequence[Source], device: torch.device, engine: str = "auto") -> Folds:
-    """A model's folds, prepared by the engine of that name.
+def engines(store: Store) -> tuple[Engine, ...]:
+    """All there are, the one that is there for every network last."""
+    return OpenVinoEngine(store), TorchEngine()
+
+
+def prepared(folds: Sequence[Source], device: torch.device, engine: str, store: Store) -> Folds:
+    """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
 
     Raises:
         InputError: there is no such engine, or it does not run on `device`.
     """
-    if engine not in NAMES:
-        raise InputError(f"There is no engine {engine}: choose one of {', '.join(NAMES)}.")
-    chosen = next(e for e in ENGINES if engine in ("auto", e.name))
-    return Folds([chosen.prepare(fold, device) for fold in folds])
+    order = _order(engine, engines(store), device)
+    if engine == "auto" and len(order) > 1:
+        return _fastest(folds, device, order, store)
+    return Folds([Dependable(fold, device, order) for fold in folds])
+
+
+class Dependable:
+    """A network prepared by the first engine that can, replaced by the next one's when it fails to run."""
+
+    def __init__(self, source: Source, device: torch.device, order: Sequence[Engine]) -> None:
+        self._source, self._device = source, device
+        self._later = list(order)
+        self._network = self._next()
+
+    @property
+    def engine(self) -> str:
+        return self._network.engine
+
+    @property
+    def memory(self) -> int:
+        return self._network.memory
+
+    def __call__(self, patches: Tensor) -> Tensor:
+        while True:
+            try:
+                return self._network(patches)
+            except Exception as error:
+                self._give_up(self._network.engine, error)
+                self._network = self._next()
+
+    def _next(self) -> Prepared:
+        while True:
+            engine = self._later.pop(0)
+            try:
+                return engine.prepare(self._source, self._device)
+            except Exception as error:
+                self._give_up(engine.name, error)
+
+    def _give_up(self, engine: str, error: Exception) -> None:
+        """Raises where another engine would fail for the same reason, or there is none."""
+        if not self._later or isinstance(error, TuckerSegError) or is_lack_of_memory(error):
+            raise error
+        _log.warning("%s cannot run this network, %s takes over: %s", engine, self._later[0].name, error)
+
+
+@dataclass(frozen=True)
+class _Timed:
+    engine: Engine
+    network: Dependable
+    seconds: float
+
+
+def _order(name: str, available: Sequence[Engine], device: torch.device) -> list[Engine]:
+    """The engine called `name`, and those to fall back to."""
+    if name not in NAMES:
+        raise InputError(f"There is no engine {name}: choose one of {', '.join(NAMES)}.")
+    usable = [engine for engine in available if engine.supports(device)]
+    if name == "auto":
+        return usable
+    if name not in [engine.name for engine in usable]:
+        raise InputError(f"The engine {name} is not installed or does not run on {device.type}: choose auto or torch.")
+    return usable[[engine.name for engine in usable].index(name) :]
+
+
+def _fastest(folds: Sequence[Source], device: torch.device, order: list[Engine], store: Store) -> Folds:
+    """By measuring on the first fold, once for each computer and network."""
+    key = f"fastest {platform.node()} {torch.get_num_threads()} {torch.__version__} {folds[0].patch} {folds[0].key}"
+    known = (store.read_json(key) or {}).get("engine")
+    if known in [engine.name for engine in order]:
+        return Folds([Dependable(fold, device, _beginning_with(known, order)) for fold in folds])
+    first = _measured(folds[0], device, order, store, key)
+    rest = [Dependable(fold, device, _beginning_with(first.engine, order)) for fold in folds[1:]]
+    return Folds([first, *rest])
+
+
+def _measured(source: Source, device: torch.device, order: list[Engine], store: Store, key: str) -> Dependable:
+    best: _Timed | None = None
+    seconds: dict[str, float] = {}
+    for engine in order:
+        network = Dependable(source, device, _beginning_with(engine.name, order))
+        if network.engine != engine.name:
+            continue
+        seconds[engine.name] = _seconds(network, torch.randn(1, *source.patch, device=device))
+        if best is None or seconds[engine.name] < best.seconds:
+            best = _Timed(engine, network, seconds[engine.name])
+    assert best is not None
+    store.write_json(key, {"engine": best.network.engine, "seconds": seconds})
+    times = ", ".join(f"{name} {taken:.3g} s" for name, taken in seconds.items())
+    _log.info("%s runs this network fastest on this computer: %s a patch.", best.network.engine, times)
+    return best.network
+
+
+def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:
+    return sorted(order, key=lambda engine: engine.name != name)
+
+
+def _seconds(network: Prepared, patch: Tensor) -> float:
+    best = float("inf")
+    for _ in range(_REPEATS):
+        start = time.perf_counter()
+        network(patch)
+        best = min(best, time.perf_counter() - start)
+        if best > _QUICK:
+            break
+    return best
