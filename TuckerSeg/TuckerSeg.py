@@ -3,7 +3,6 @@
 
 import sys
 import time
-import unittest
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -79,6 +78,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: TuckerSegLogic | None = None
         self._parameters: Parameters | None = None
         self._updating = False
+        self._entered = False
         self._missing: list[packages.Package] = []
         self._costs: dict[str, dict[float, Cost]] = {}
 
@@ -93,6 +93,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._structureList = StructureList(
             self.ui.structuresList, self.ui.structuresSearchBox, self.ui.structuresSummaryLabel, self.onStructures
         )
+        self.ui.advancedCollapsibleButton.collapsed = True
+        self.ui.logCollapsibleButton.collapsed = True
         self._fillSelectors()
         self._connectChoices()
         self._connectButtons()
@@ -110,18 +112,22 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.close()
 
     def enter(self) -> None:
+        self._entered = True
         self.initializeParameterNode()
         self._missing = packages.missing()
         self._modelList.fill(models.installed_models())
         self.refresh()
         self._askForCosts()
 
+    def exit(self) -> None:
+        self._entered = False
+
     def onSceneStartClose(self, _caller: Any, _event: Any) -> None:
         self.logic.cancel()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, _caller: Any, _event: Any) -> None:
-        if self.parent.isEntered:
+        if self._entered:
             self.initializeParameterNode()
 
     def onSceneEndImport(self, _caller: Any, _event: Any) -> None:
@@ -255,6 +261,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         purpose = _("Stop this run; the scene stays as it was") if busy else _("Segment the input volume")
         self.ui.applyButton.toolTip = purpose if busy or not reason else reason
         self.ui.progressBar.visible = busy
+        self.ui.statusLabel.visible = bool(self.ui.statusLabel.text)
         self.ui.sampleButton.visible = chosen.volume is None
         self.ui.sampleButton.enabled = not self._missing and not busy
         compressed = models.is_compressed(chosen.model)
@@ -445,7 +452,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _askForCosts(self) -> None:
         """What levels of this model save is known to the worker, which opens the model for it."""
         model = self._parameters.model if self._parameters else ""
-        if model and not self._missing and self.parent.isEntered and model not in self._costs:
+        if model and not self._missing and self._entered and model not in self._costs:
             self._costs[model] = {}
             self.logic.ask("levels", lambda answer: self.onCosts(model, answer), model=model)
 
@@ -469,7 +476,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onProgress(self, advance: Advance) -> None:
         self.ui.progressBar.value = int(1000 * advance.fraction)
-        self.ui.statusLabel.text = stages.describe(advance)
+        self._showStatus(stages.describe(advance))
 
     def onFailed(self, error: BaseException) -> None:
         self.refresh()
@@ -478,8 +485,12 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         else:
             self._report(error)
 
-    def _tell(self, text: str) -> None:
+    def _showStatus(self, text: str) -> None:
         self.ui.statusLabel.text = text
+        self.ui.statusLabel.visible = True
+
+    def _tell(self, text: str) -> None:
+        self._showStatus(text)
         self.log(text)
 
     def log(self, text: str) -> None:
@@ -630,58 +641,51 @@ def _millilitres(volumeNode: Any) -> float | None:
 
 
 class TuckerSegTest(ScriptedLoadableModuleTest):
-    """Needs nothing but the sample: run by Testing/run_in_slicer.sh, or from the module's Reload and Test."""
+    """Needs nothing but the sample: run by Testing/run_in_slicer.sh, or by the module's Reload and Test."""
 
     model = "sample"
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
-        self.logic = TuckerSegLogic()
-        self.addCleanup(self.logic.close)
 
     def runTest(self) -> None:
-        for name in unittest.TestLoader().getTestCaseNames(type(self)):
-            self.delayDisplay(name)
-            self.setUp()
-            try:
-                getattr(self, name)()
-            finally:
-                self.doCleanups()
+        self.setUp()
+        self.test_TuckerSeg1()
 
-    def test_segments_at_two_levels(self) -> None:
-        volume = sample.load_phantom()
+    def test_TuckerSeg1(self) -> None:
+        logic = TuckerSegLogic()
+        try:
+            volume = sample.load_phantom()
+            self.segmentsAtTwoLevels(logic, volume)
+            self.cancellingLeavesTheSceneAsItWas(logic, volume)
+            self.comparesWithTheOriginal(logic, volume)
+        finally:
+            logic.close()
+
+    def segmentsAtTwoLevels(self, logic: "TuckerSegLogic", volume: Any) -> None:
         advances: list[Advance] = []
-        node = self.logic.process(volume, model=self.model, factor=0.5, progress=advances.append)
-        self.assertGreater(node.GetSegmentation().GetNumberOfSegments(), 0)
+        node = logic.process(volume, model=self.model, factor=0.5, progress=advances.append)
         self.assertTrue(advances)
-        again = self.logic.process(volume, node, model=self.model, factor=0.3)
-        self.assertIs(again, node)
-        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 1)
-
-    def test_segmentation_lies_on_the_volume(self) -> None:
-        volume = sample.load_phantom()
-        node = self.logic.process(volume, model=self.model, factor=0.3)
         segment = node.GetSegmentation().GetNthSegmentID(0)
         voxels = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment, volume)
         self.assertEqual(voxels.shape, slicer.util.arrayFromVolume(volume).shape)
         self.assertTrue(voxels.any())
+        again = logic.process(volume, node, model=self.model, factor=0.3)
+        self.assertIs(again, node)
+        self.assertEqual(slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode"), 1)
 
-    def test_cancelling_leaves_the_scene_as_it_was(self) -> None:
-        volume = sample.load_phantom()
+    def cancellingLeavesTheSceneAsItWas(self, logic: "TuckerSegLogic", volume: Any) -> None:
         before = slicer.mrmlScene.GetNumberOfNodes()
-        failures: list[BaseException] = []
-        run = self.logic.process(volume, model=self.model, finished=self.fail, failed=failures.append)
+        run = logic.process(volume, model=self.model, finished=self.fail)
         run.cancel()
         with self.assertRaises(Cancelled):
-            self.logic.wait(run)
+            logic.wait(run)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
 
-    def test_compares_with_the_original(self) -> None:
-        volume = sample.load_phantom()
-        request = SegmentRequest(self.model, 0.5)
-        run = Run(self.logic.segmenting.compare(volume, None, None, request, False), [volume])
-        self.logic.start(Listener(run))
-        compared = self.logic.wait(run)
+    def comparesWithTheOriginal(self, logic: "TuckerSegLogic", volume: Any) -> None:
+        run = Run(logic.segmenting.compare(volume, None, None, SegmentRequest(self.model, 0.5), False), [volume])
+        logic.start(Listener(run))
+        compared = logic.wait(run)
         columns = [compared.table.GetColumnName(index) for index in range(compared.table.GetNumberOfColumns())]
         self.assertEqual(columns, ["Structure", "Dice", "Volume", "Original volume"])
         self.assertTrue(0 <= compared.agreement <= 1)

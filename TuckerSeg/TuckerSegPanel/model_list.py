@@ -42,7 +42,7 @@ class ModelList:
             self._add(model_of(key))
             index = self._combo_box.findData(key)
         self._combo_box.setCurrentIndex(index)
-        self._combo_box.lineEdit().setText(self._combo_box.itemText(index))
+        self._show_text(self._combo_box.itemText(index))
         self._combo_box.toolTip = self._combo_box.itemData(index, qt.Qt.ToolTipRole)
         self._combo_box.blockSignals(was_blocked)
 
@@ -59,4 +59,9 @@ class ModelList:
         exact = [index for index in matching if titles[index] == text]
         index = (exact or matching or [combo_box.currentIndex])[0] if text.strip() else combo_box.currentIndex
         combo_box.setCurrentIndex(index)
-        combo_box.lineEdit().setText(titles[index] if 0 <= index < len(titles) else "")
+        self._show_text(titles[index] if 0 <= index < len(titles) else "")
+
+    def _show_text(self, text: str) -> None:
+        """From its beginning, where it is too long."""
+        self._combo_box.lineEdit().text = text
+        self._combo_box.lineEdit().cursorPosition = 0

@@ -31,7 +31,11 @@ class Model:
 
 def installed_models() -> list[Model]:
     """What can be used at once: the sample, TotalSegmentator's tasks, then what the user browsed for, last first."""
-    sample = Model(SAMPLE, _("Sample: torso CT, made for trying out"), _("Comes with TuckerSeg; needs no download."))
+    sample = Model(
+        SAMPLE,
+        _("Sample: torso CT"),
+        _("A small network for trying out, trained on phantoms; it comes with TuckerSeg and needs no download."),
+    )
     return [sample, *_total_segmentator(), *_browsed()]
 
 

@@ -2,10 +2,11 @@
 
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, invalidate_caches, metadata
 from pathlib import Path
+from typing import Any
 
 import slicer
 from packaging.requirements import Requirement
@@ -17,7 +18,7 @@ REQUIREMENTS = Path(__file__).resolve().parents[1] / "Resources" / "requirements
 KEPT = ("numpy", "vtk", "SimpleITK", "requests", "scipy", "pydicom", "torch", "torchvision")
 """What the application brings, or PyTorch's extension chose for this computer: never replaced by another version."""
 
-_SIZE = re.compile(r"#\s*(?P<size>\d+) MB(?P<alone>, without its dependencies)?(?P<optional>, optional)?")
+_SIZE = re.compile(r"#\s*(?P<size>\d+) MB(?P<alone>, without its dependencies)?")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,6 @@ class Package:
     requirement: Requirement
     megabytes: int
     alone: bool
-    optional: bool
 
     @property
     def is_torch(self) -> bool:
@@ -53,15 +53,13 @@ def needed(path: Path = REQUIREMENTS) -> list[Package]:
         text, _separator, _comment = line.partition("#")
         size = _SIZE.search(line)
         if text.strip() and size:
-            marks = bool(size["alone"]), bool(size["optional"])
-            found.append(Package(Requirement(text.strip()), int(size["size"]), *marks))
+            found.append(Package(Requirement(text.strip()), int(size["size"]), bool(size["alone"])))
     return found
 
 
-def missing(version: Callable[[str], str | None] | None = None) -> list[Package]:
+def missing() -> list[Package]:
     """What is not installed in a version that fits; PyTorch first, as others need it."""
-    version = version or installed_version
-    absent = [package for package in needed() if not _fits(package.requirement, version(package.requirement.name))]
+    absent = [package for package in needed() if not _is_installed(package.requirement)]
     return sorted(absent, key=lambda package: not package.is_torch)
 
 
@@ -102,18 +100,26 @@ def install(packages: Sequence[Package]) -> None:
     invalidate_caches()
 
 
-def kept_versions(version: Callable[[str], str | None] | None = None) -> list[str]:
+def kept_versions() -> list[str]:
     """Lines of a constraints file that hold everything in `KEPT` at what is installed."""
-    version = version or installed_version
-    found = {name: version(name) for name in KEPT}
-    # PyPI knows no local versions such as 2.9.1+cu128, but a constraint on one still forbids another build.
-    return [f"{name}=={text}" for name, text in found.items() if text]
+    found = {name: installed_version(name) for name in KEPT}
+    return [f"{name}=={version}" for name, version in found.items() if version]
 
 
-def _fits(requirement: Requirement, version: str | None) -> bool:
-    if requirement.marker is not None and not requirement.marker.evaluate():
-        return True
+def _is_installed(requirement: Requirement) -> bool:
+    check = _of_slicer("pip_check")
+    if check is not None:
+        return bool(check(requirement))
+    version = installed_version(requirement.name)
     return version is not None and requirement.specifier.contains(version, prereleases=True)
+
+
+def _of_slicer(function: str) -> Any:
+    """A function of slicer.packaging, which came with Slicer 5.12; None before that."""
+    try:
+        return getattr(import_module("slicer.packaging"), function, None)
+    except ModuleNotFoundError:
+        return None
 
 
 def _install_torch(requirement: Requirement) -> None:
@@ -134,9 +140,8 @@ def _install_torch(requirement: Requirement) -> None:
 def _pip(requirements: list[str], constraints: Path) -> None:
     if not requirements:
         return
-    try:
-        packaging = import_module("slicer.packaging")
-    except ModuleNotFoundError:  # before Slicer 5.12
+    ensure = _of_slicer("pip_ensure")
+    if ensure is None:
         slicer.util.pip_install(["--constraint", str(constraints), *requirements])
-        return
-    packaging.pip_ensure(requirements, constraints=constraints, prompt_install=False, requester="TuckerSeg")
+    else:
+        ensure(requirements, constraints=constraints, prompt_install=False, requester="TuckerSeg")

@@ -1,8 +1,9 @@
 """Keeps runs going while the application does, and tells whoever started them what becomes of them."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import qt
 
@@ -28,15 +29,24 @@ class Listener:
 class Runner:
     """Polls runs from a timer of the application for as long as there are any."""
 
+    _busy: ClassVar[set["Runner"]] = set()
+    """Held here while they have something to wait for: scripts need not hold the logic whose callback they await."""
+
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
         self._settling: list[Run] = []
-        self._armed = False
+        self._timer = qt.QTimer()
+        self._timer.interval = MILLISECONDS_BETWEEN_POLLS
+        this = weakref.ref(self)  # the connection must not hold what holds the timer
+        self._timer.connect("timeout()", lambda: _on_timer(this))
 
     def start(self, listener: Listener) -> None:
         self._listeners.append(listener)
         listener.run.start()
-        self._arm()
+        Runner._busy.add(self)
+        self._timer.start()
+        if listener.run.done:  # a volume or a setting that cannot be used
+            self.poll()
 
     def poll(self) -> None:
         """One look at every run; called by the timer, and by whoever waits for a run."""
@@ -55,19 +65,20 @@ class Runner:
         """Tell nobody any more."""
         self._listeners.clear()
         self._settling.clear()
+        self.rest()
 
-    def _arm(self) -> None:
-        # Armed anew each time, so that the timer holds this object only while there is something to wait for.
-        if (self._listeners or self._settling) and not self._armed:
-            self._armed = True
-            qt.QTimer.singleShot(MILLISECONDS_BETWEEN_POLLS, self._on_timer)
+    def rest(self) -> None:
+        """Stop the timer if there is nothing to wait for."""
+        if not self._listeners and not self._settling:
+            self._timer.stop()
+            Runner._busy.discard(self)
 
-    def _on_timer(self) -> None:
-        self._armed = False
-        try:
-            self.poll()
-        finally:
-            self._arm()
+
+def _on_timer(runner: "weakref.ref[Runner]") -> None:
+    found = runner()
+    if found is not None:
+        found.poll()
+        found.rest()
 
 
 def _tell_end(listener: Listener) -> None:

@@ -25,7 +25,7 @@ def browser_of(volume_node: Any) -> Any:
     if volume_node is None:
         return None
     browsers = slicer.util.getNodesByClass("vtkMRMLSequenceBrowserNode", volume_node.GetScene())
-    return next((browser for browser in browsers if browser.IsProxyNode(volume_node)), None)
+    return next((browser for browser in browsers if browser.GetSequenceNode(volume_node)), None)
 
 
 def frames(volume_node: "slicer.vtkMRMLScalarVolumeNode") -> list[Frame]:
