@@ -2,8 +2,8 @@
 
 # mypy: ignore-errors
 
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import slicer
@@ -192,10 +192,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     defaultScenePath = _folder("scenes")
     startupWorkingPath = computed("QString", lambda self: str(Path.cwd()))
 
-    def begin(self, host, parts, modules: Modules) -> None:
+    def begin(self, host, parts, modules: Modules, home: Path) -> None:
         self._host, self._parts, self._modules = host, parts, modules
-        self._folder = tempfile.TemporaryDirectory(prefix="slicerhost-")
-        self._home = self._folder.name
+        self._home = str(home)
         self._manager = ModuleManager(modules)
         self._layout_manager = qSlicerLayoutManager(parts.slices)
         self._testing = False
@@ -209,7 +208,7 @@ class qSlicerApplication(QtWidgets.QApplication):
     def end(self) -> None:
         disconnect_all(self)
         self._host = self._parts = self._modules = self._layout_manager = None
-        self._folder.cleanup()
+        shutil.rmtree(self._home, ignore_errors=True)
 
     def mrmlScene(self):
         return slicer.mrmlScene

@@ -543,7 +543,7 @@ class ctkFittedTextBrowser(QtWidgets.QTextBrowser):
             self.html = short
 
     def setCollapsibleText(self, text: str) -> None:
-        self._split(text, _Qt.mightBeRichText(text))
+        self._split(text, "<" in text)
 
     def setCollapsibleHtml(self, text: str) -> None:
         self._split(text, True)

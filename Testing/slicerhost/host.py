@@ -5,6 +5,7 @@
 import contextlib
 import importlib.util
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,13 +61,14 @@ class Host:
             sys.modules["qt"], sys.modules["ctk"] = namespaces.qt_module(), namespaces.ctk_module()
             namespaces.fill_slicer()
             _prepared.append(True)
-        self._parts = scene.make_scene()
+        home = Path(tempfile.mkdtemp(prefix="slicerhost-"))
+        self._parts = scene.make_scene(home)
         slicer.mrmlScene = self._parts.scene
         slicer.modules = Modules()
         for name, logic in self._parts.logics.items():
             setattr(slicer.modules, name.lower(), LoadableModule(name, logic))
         slicer.moduleNames = type("moduleNames", (), {n: n for n in self._parts.logics})
-        self.app.begin(self, self._parts, slicer.modules)
+        self.app.begin(self, self._parts, slicer.modules, home)
         slicer.app = self.app
         slicer.util.reloadScriptedModule = self._reload
         slicer.util.pip_install, slicer.util.pip_uninstall = packages.pip_install, packages.pip_uninstall
@@ -199,6 +201,7 @@ class ModuleHandle:
         self.host, self.path, self.name = host, path, path.stem
         self.entered = False
         self._widget = None
+        self._checked: set[str] = set()
         if str(path.parent) not in sys.path:
             sys.path.insert(0, str(path.parent))
         self.module = self._import()
@@ -210,13 +213,20 @@ class ModuleHandle:
         emit(host.app.moduleManager(), "moduleLoaded(QString)", self.name)
 
     def _import(self) -> ModuleType:
-        for file in self.path.parent.rglob("*.py"):
-            violations.check_imports(file)
         spec = importlib.util.spec_from_file_location(self.name, self.path)
         module = importlib.util.module_from_spec(spec)
         sys.modules[self.name] = module
         spec.loader.exec_module(module)
+        self._check_imports()
         return module
+
+    def _check_imports(self) -> None:
+        """Of the module and of what it has imported from beside it so far."""
+        files = {vars(m).get("__file__") or "" for m in list(sys.modules.values()) if isinstance(m, ModuleType)}
+        for file in sorted(files - self._checked):
+            if self.path.parent in Path(file).parents and file.endswith(".py"):
+                violations.check_imports(Path(file))
+        self._checked |= files
 
     @property
     def widget(self):
@@ -287,6 +297,7 @@ class ModuleHandle:
 
     def close(self) -> None:
         """Unloads the module, as the application does when it ends."""
+        self._check_imports()
         emit(self.host.app.moduleManager(), "moduleAboutToBeUnloaded(QString)", self.name)
         if self._widget is not None:
             self.panel.hide()

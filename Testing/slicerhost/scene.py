@@ -2,6 +2,7 @@
 
 # mypy: ignore-errors
 
+import colorsys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import vtk
 
 # Loadable modules whose logic the core package has: {module name: logic class}
 _LOGICS = {
+    "Colors": "vtkSlicerColorLogic",
     "Volumes": "vtkSlicerVolumesLogic",
     "SubjectHierarchy": "vtkSlicerSubjectHierarchyModuleLogic",
     "Segmentations": "vtkSlicerSegmentationsModuleLogic",
@@ -20,12 +22,13 @@ _LOGICS = {
 }
 
 
-def make_scene() -> SimpleNamespace:
+def make_scene(home: Path) -> SimpleNamespace:
     scene = slicer.vtkMRMLScene()
     application = slicer.vtkSlicerApplicationLogic()
     application.SetMRMLScene(scene)
-    colors = slicer.vtkMRMLColorLogic()
-    colors.SetMRMLScene(scene)
+    application.SetHomeDirectory(str(home))
+    application.SetShareDirectory("share")
+    _write_colors(home / "share" / "ColorFiles")
     logics = {}
     for name, class_name in _LOGICS.items():
         if not hasattr(slicer, class_name):
@@ -35,7 +38,16 @@ def make_scene() -> SimpleNamespace:
         logic.SetMRMLScene(scene)
         application.SetModuleLogic(name, logic)
     slices = _slice_logics(scene, application)
-    return SimpleNamespace(scene=scene, application=application, colors=colors, logics=logics, slices=slices)
+    return SimpleNamespace(scene=scene, application=application, logics=logics, slices=slices)
+
+
+def _write_colors(folder: Path) -> None:
+    """The table that label maps are shown in; the core package has the class, but not the file."""
+    folder.mkdir(parents=True)
+    hues = (colorsys.hsv_to_rgb(0.382 * label % 1, 0.6, 0.9) for label in range(1, 256))
+    rows = (f"{i} region_{i} {r * 255:.0f} {g * 255:.0f} {b * 255:.0f} 255" for i, (r, g, b) in enumerate(hues, 1))
+    lines = ["0 Background 0 0 0 0", *rows]
+    (folder / "GenericColors.txt").write_text("\n".join(lines) + "\n")
 
 
 def _slice_logics(scene, application) -> dict:
