@@ -4,22 +4,24 @@ TotalSegmentator runs in a process of its own, on the same folders of weights: i
 random weights in narrow networks.
 """
 
+# mypy: allow-untyped-calls
+
 import json
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import nibabel
+import nibabel.orientations
 import numpy as np
 import numpy.typing as npt
 import pytest
 from geometries import rotation
-from trained_folders import totalsegmentator_task
+from trained_folders import totalsegmentator_297, totalsegmentator_task
 
 from TuckerSegLib.io import read_volume
 from TuckerSegLib.models import totalsegmentator
@@ -65,19 +67,28 @@ class Case:
         }
 
 
-PROMPTED = {"cascade": True, "crop": ["liver"], "resample": [1.5, 1.5, 2.0], "model": "3d_fullres"}
+PROMPTED = {"cascade": True, "crop": ["liver"], "resample": [3.0, 3.0, 4.0], "model": "3d_fullres"}
 FAST = {
     "3 mm, oblique": Case("total-fast", "oblique"),
-    "6 mm, anisotropic": Case("total-fastest", "anisotropic"),
-    "five networks, left-handed": Case("total", "left_handed_small"),
-    "one structure's networks": Case("total", "oblique", ("liver", "vertebrae_L1"), is_part=True),
+    "6 mm, anisotropic, sagittal, without small blobs": Case("total-fastest", "sagittal", remove_small_blobs=True),
+    "five networks, left-handed": Case("total", "tiny"),
+    "a crop, the scan's own spacing": Case("liver_vessels", "left_handed", is_part=True),
+    "a cascade": Case("total_highres_test", "torso", config=PROMPTED, is_part=True),
+    "the largest blob": Case("body-fast", "torso"),
+    "MR": Case("total_mr-fast", "mr_small"),
+}
+SLOW = {
+    "five networks": Case("total", "oblique"),
+    "some structures' networks": Case("total", "torso", ("liver", "vertebrae_L1"), is_part=True),
+    "some structures, 3 mm": Case("total-fast", "left_handed", ("liver", "spleen"), is_part=True),
     "a crop, hidden labels": Case("kidney_cysts", "left_handed", is_part=True),
     "a robust crop, cleared outside": Case("heartchambers_highres", "oblique", is_part=True),
-    "a cascade": Case("total_highres_test", "torso", config=PROMPTED, is_part=True),
-    "two networks, refined": Case("vertebrae_pp_refined", "small"),
-    "the largest blob": Case("body-fast", "torso"),
-    "no small blobs": Case("total-fastest", "sagittal", remove_small_blobs=True),
-    "MR": Case("total_mr-fast", "mr"),
+    "a crop of a crop": Case("teeth", "small", is_part=True),
+    "two tasks, one refines the other": Case("vertebrae_pp_refined", "small"),
+    "several folds": Case("pleural_pericard_effusion", "torso", is_part=True),
+    "the body": Case("body", "small"),
+    "version 3": Case("total_v3-fast", "sagittal"),
+    "MR, two networks": Case("total_mr", "mr_small"),
     "MR, a crop": Case("liver_segments_mr", "mr_oblique", is_part=True),
 }
 
@@ -124,21 +135,24 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
 
 
 def write_images(folder: Path) -> None:
-    torso, mr = nibabel.load(CT).slicer[30:74, 25:65, 30:74], nibabel.load(MR).slicer[30:74, 25:65, :]
+    torso, mr = opened(CT).slicer[30:74, 25:65, 30:74], opened(MR).slicer[30:74, 25:65, :]
     small = torso.slicer[5:35, 6:34, 8:38]
     images = {
         "torso": torso,
         "small": small,
         "oblique": turned(torso),
         "left_handed": torso.slicer[::-1],
-        "left_handed_small": small.slicer[:, ::-1],
-        "anisotropic": torso.slicer[:, :, ::2],
-        "sagittal": torso.as_reoriented(nibabel.orientations.axcodes2ornt("ASR")),
-        "mr": mr,
+        "tiny": small.slicer[5:21, 20:5:-1, 6:22],
+        "sagittal": torso.slicer[:, :, ::2].as_reoriented(nibabel.orientations.axcodes2ornt("ASR")),
+        "mr_small": mr.slicer[:30, :30],
         "mr_oblique": turned(mr),
     }
     for name, image in images.items():
         nibabel.save(image, folder / f"{name}.nii.gz")
+
+
+def opened(path: Path) -> Any:
+    return nibabel.load(path)
 
 
 def turned(image: Any) -> Any:
@@ -150,18 +164,34 @@ def turned(image: Any) -> Any:
 @pytest.fixture(scope="module")
 def theirs(both: Both) -> Both:
     """TotalSegmentator's results for all fast cases."""
-    others = dict.fromkeys(("kidney_left", "kidney_right", "spleen", "colon"), NEVER)
-    totalsegmentator_task(both.weights, "total-fastest", seed=2, rare={"liver": 1.6, "vertebrae_L1": NEVER, **others})
-    totalsegmentator_task(both.weights, "total-fast", seed=2, rare={"heart": 0.13})
-    totalsegmentator_task(both.weights, "total_mr-fast", seed=6, rare={"liver": 0.25})
-    totalsegmentator_task(
-        both.weights, "vertebrae_pp", rare=dict.fromkeys(task("vertebrae_pp").structures.values(), 2.5)
-    )
-    for case in FAST.values():
-        with changed(case):
-            totalsegmentator_task(both.weights, case.name)
+    write_weights(both, FAST)
     both.run_theirs(FAST, in_process=True)
     return both
+
+
+@pytest.fixture(scope="module")
+def theirs_slow(both: Both) -> Both:
+    write_weights(both, SLOW)
+    both.run_theirs(SLOW, in_process=True)
+    return both
+
+
+def write_weights(both: Both, cases: Mapping[str, Case]) -> None:
+    """Of all networks; those that find the place for another find something small."""
+    others = dict.fromkeys(("kidney_left", "kidney_right", "spleen", "colon", "vertebrae_L1"), NEVER)
+    lungs = {name: NEVER for name in task("total").structures.values() if name.startswith("lung_")}
+    skull = {"skull": 1.9, "teeth_upper": NEVER}
+    vertebrae = dict.fromkeys(task("vertebrae_pp").structures.values(), 2.5)
+    rare = {"liver": 1.6, **others, **lungs, **skull, "lung_upper_lobe_left": 1.0}
+    totalsegmentator_task(both.weights, "total-fastest", seed=2, rare=rare)
+    totalsegmentator_task(both.weights, "total-fast", seed=2, rare={"heart": 0.13})
+    totalsegmentator_task(both.weights, "total_mr-fast", seed=6, rare={"liver": 0.25})
+    totalsegmentator_task(both.weights, "total", rare={"liver": -2.0})
+    if "vertebrae_pp_refined" in {case.name for case in cases.values()}:
+        totalsegmentator_task(both.weights, "vertebrae_pp", rare=vertebrae)
+    for case in cases.values():
+        with changed(case):
+            totalsegmentator_task(both.weights, case.name)
 
 
 class changed:  # noqa: N801
@@ -208,7 +238,7 @@ def ours(both: Both, case: Case, monkeypatch: pytest.MonkeyPatch) -> npt.NDArray
 
 
 def compare(both: Both, case: Case, labels: npt.NDArray[np.unsignedinteger]) -> None:
-    written = np.asanyarray(nibabel.load(both.output(case)).dataobj)
+    written = np.asanyarray(opened(both.output(case)).dataobj)
     assert labels.shape == written.shape
     assert len(np.unique(written)) > 1
     if case.is_part:
@@ -221,3 +251,23 @@ def test_labels_are_totalsegmentators_and_nothing_is_sent(
     theirs: Both, name: str, monkeypatch: pytest.MonkeyPatch, no_sockets: None
 ) -> None:
     compare(theirs, FAST[name], ours(theirs, FAST[name], monkeypatch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SLOW)
+def test_labels_of_further_tasks_are_totalsegmentators(
+    theirs_slow: Both, name: str, monkeypatch: pytest.MonkeyPatch, no_sockets: None
+) -> None:
+    compare(theirs_slow, SLOW[name], ours(theirs_slow, SLOW[name], monkeypatch))
+
+
+@pytest.mark.slow
+def test_whole_scan_in_full_width_in_totalsegmentators_own_processes(
+    both: Both, monkeypatch: pytest.MonkeyPatch, no_sockets: None
+) -> None:
+    full = replace(both, weights=both.folder / "full_width")
+    case = Case("total-fast", "whole")
+    totalsegmentator_297(full.weights)
+    nibabel.save(turned(opened(CT)), both.folder / "whole.nii.gz")
+    full.run_theirs({"full width": case}, in_process=False)
+    compare(full, case, ours(full, case, monkeypatch))

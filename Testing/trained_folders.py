@@ -163,7 +163,7 @@ def totalsegmentator_task(
             directory,
             features=features,
             patch_size=patch_size,
-            spacing=(wanted.spacing or (1.5, 1.5, 1.5))[::-1],
+            spacing=(wanted.spacing or (3.0, 3.0, 3.0))[::-1],
             channels=2 if wanted.cascaded else 1,
             labels=names,
             dataset=network.dataset,

@@ -12,11 +12,14 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..errors import ModelError, OutputError
-from .nnunet import TrainedModel, open_folder
 from .totalsegmentator import Network, Task
+
+if TYPE_CHECKING:
+    from .nnunet import TrainedModel
 
 CHECKPOINT = "checkpoint_final.pth"
 _JSON = ("plans.json", "dataset.json")
@@ -28,11 +31,11 @@ _SPARE = 100_000_000
 def weights_folder() -> Path:
     """Where TotalSegmentator keeps its weights: `TOTALSEG_WEIGHTS_PATH`, below `TOTALSEG_HOME_DIR`, or its default.
 
-    Nothing is created.
+    Nothing is created, and nothing of TotalSegmentator's is imported, as its own function for this loads PyTorch.
     """
-    from totalsegmentator.config import get_weights_dir  # imports PyTorch
-
-    return Path(get_weights_dir())
+    home = Path("/tmp") if str(Path.home()) == "/" else Path.home()  # as in containers
+    below = Path(os.environ.get("TOTALSEG_HOME_DIR", home / ".totalsegmentator"))
+    return Path(os.environ.get("TOTALSEG_WEIGHTS_PATH", below / "nnunet" / "results"))
 
 
 def is_installed(task: Task) -> bool:
@@ -51,8 +54,8 @@ def missing_networks(tasks: Sequence[Task]) -> list[Network]:
     return list(networks.values())
 
 
-def open_network(network: Network, task: str) -> TrainedModel:
-    """The network of a task, from the folder of weights; as TotalSegmentator runs it, without mirror images.
+def open_network(network: Network, task: str) -> "TrainedModel":
+    """The network of a task, from the folder of weights.
 
     Raises:
         ModelError: it is not there, only partly there, of another version or damaged; the text names the folder and
@@ -61,6 +64,8 @@ def open_network(network: Network, task: str) -> TrainedModel:
     reason = _missing(network)
     if reason:
         raise ModelError(f"{reason}: {ways_out(task)}.")
+    from .nnunet import open_folder
+
     return open_folder(weights_folder() / network.folder, network.folds)
 
 
