@@ -5,7 +5,7 @@
 runs the steps `generate`, `plan`, `train`, `export` and `evaluate`, each of which can also be run alone. Times on two
 CPU cores: generate 5 min (4 s a phantom), plan (fingerprint, plan, preprocessing) 5 min, train as long as `--minutes`
 says, export at once, evaluate 30 s a phantom. An interrupted training goes on from its last epoch when `train` is run
-again.
+again, and one that ended when it is run with more minutes.
 
 The phantoms of training, validation and test have different seeds: see TRAINING, VALIDATION and TEST.
 
@@ -19,8 +19,9 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from time import time
 from typing import Any
@@ -208,9 +209,11 @@ def train(work: Path, minutes: float) -> None:
     base = work / "preprocessed" / DATASET
     plans, description = (json.loads((base / name).read_text()) for name in ("nnUNetPlans.json", "dataset.json"))
     trainer = TimedTrainer(plans, "3d_fullres", 0, description, torch.device("cpu"))
-    latest = Path(trainer.output_folder) / "checkpoint_latest.pth"
-    if latest.is_file():
-        trainer.load_checkpoint(str(latest))
+    folder = Path(trainer.output_folder)
+    for name in ("checkpoint_latest.pth", "checkpoint_final.pth"):
+        if (folder / name).is_file():
+            trainer.load_checkpoint(str(folder / name))
+            break
     try:
         trainer.run_training()
     except TimeIsUp:
@@ -244,34 +247,56 @@ def export(work: Path, folder: Path) -> None:
     print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.1f} MB")
 
 
-def evaluate(folder: Path, seeds: range = TEST) -> float:
-    """Mean Dice at the phantoms' own grids: of each structure over the phantoms that show it, then of structures."""
+def dice(folder: Path, seed: int) -> dict[str, float]:
+    """Dice of each structure that a phantom shows, at the phantom's own grid, through nnU-Net's own predictor."""
     import numpy as np
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
     from TuckerSegLib.models.sample import LABELS, phantom
 
-    predictor = nnUNetPredictor(use_mirroring=False, perform_everything_on_device=False, device=torch.device("cpu"),
-                                allow_tqdm=False)  # fmt: skip
+    predictor = nnUNetPredictor(
+        use_mirroring=False, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False
+    )
     predictor.initialize_from_trained_model_folder(str(folder), (0,), "checkpoint_final.pth")
-    scores: dict[str, list[float]] = {name: [] for name in LABELS}
-    for seed in seeds:
-        made, start = phantom(seed), time()
-        properties = {"spacing": made.image.geometry.spacing[::-1]}
-        found = predictor.predict_single_npy_array(made.image.voxels.astype(np.float32), properties)
-        for name, label in LABELS.items():
-            truth, guess = made.truth.labels == label, found == label
-            if truth.any():
-                scores[name].append(2 * float((truth & guess).sum()) / float(truth.sum() + guess.sum()))
-        print(f"seed {seed}: {made.image.voxels.shape[1:]} voxels, {time() - start:.0f} s", flush=True)
-    shown = {name: values for name, values in scores.items() if values}
+    made, start = phantom(seed), time()
+    found = predictor.predict_single_npy_array(
+        made.image.voxels.astype(np.float32), {"spacing": made.image.geometry.spacing[::-1]}
+    )
+    print(f"seed {seed}: {made.image.voxels.shape[1:]} voxels, {time() - start:.0f} s", flush=True)
+    both = {name: (made.truth.labels == label, found == label) for name, label in LABELS.items()}
+    return {
+        name: 2 * float((truth & guess).sum()) / float(truth.sum() + guess.sum())
+        for name, (truth, guess) in both.items()
+        if truth.any()
+    }
+
+
+def evaluate(folder: Path, seeds: Sequence[int] = TEST, run: Callable[..., Iterable[dict[str, float]]] = map) -> float:
+    """Mean Dice: of each structure over the phantoms that show it, then of the structures; prints a table."""
+    scores: dict[str, list[float]] = {}
+    for found in run(dice, [folder] * len(seeds), seeds):
+        for name, value in found.items():
+            scores.setdefault(name, []).append(value)
     print(f"{'structure':28s}{'mean':>7s}{'least':>7s}")
-    for name, values in sorted(shown.items(), key=lambda item: float(np.mean(item[1]))):
-        print(f"{name:28s}{np.mean(values):7.3f}{np.min(values):7.3f}  n={len(values)}")
-    mean = float(np.mean([np.mean(values) for values in shown.values()]))
-    print(f"mean Dice of {len(shown)} structures on {len(seeds)} unseen phantoms: {mean:.4f}")
-    return mean
+    means = {name: sum(values) / len(values) for name, values in scores.items()}
+    for name, mean in sorted(means.items(), key=lambda item: item[1]):
+        print(f"{name:28s}{mean:7.3f}{min(scores[name]):7.3f}  n={len(scores[name])}")
+    result = sum(means.values()) / len(means)
+    print(f"mean Dice of {len(means)} structures on {len(seeds)} unseen phantoms: {result:.4f}")
+    return result
+
+
+def use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def evaluate_on_two_cores(folder: Path) -> None:
+    """Two phantoms at a time, each on one core."""
+    with ProcessPoolExecutor(2, get_context("spawn"), use_one_thread) as pool:
+        evaluate(folder, TEST, pool.map)
 
 
 def main() -> None:
@@ -287,7 +312,7 @@ def main() -> None:
         "plan": lambda: plan(chosen.work),
         "train": lambda: train(chosen.work, chosen.minutes),
         "export": lambda: export(chosen.work, chosen.model),
-        "evaluate": lambda: evaluate(chosen.model),
+        "evaluate": lambda: evaluate_on_two_cores(chosen.model),
     }
     for step in steps if chosen.step == "all" else [chosen.step]:
         steps[step]()
