@@ -26,8 +26,11 @@ def main(jobs_file: Path) -> None:
     for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[variable] = os.environ["TOTALSEG_WEIGHTS_PATH"]
     import nibabel
-    from totalsegmentator import map_tasks_config, nnunet
+    from totalsegmentator import map_tasks_config, nnunet, python_api
     from totalsegmentator.python_api import totalsegmentator
+
+    # It answers None for "cpu", at which the one task that calls another one by name fails.
+    python_api.convert_device_to_string = lambda device: device
 
     if given["in_process"]:
 
