@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_benchmark import app as benchmark_app
+from .cli_models import app as models_app
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
 
 if TYPE_CHECKING:
@@ -26,11 +27,17 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
 app.add_typer(cache_app, name="cache")
+app.add_typer(models_app, name="models")
 app.add_typer(benchmark_app, name="benchmark")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="sample, the folder of a trained nnU-Net, or a .tuckerseg file.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="sample, a task of TotalSegmentator's such as total-fast, a trained nnU-Net's folder, a .tuckerseg file.",
+    ),
 ]
 Fold = Annotated[list[str] | None, typer.Option("--fold", help="Use this fold only (may be repeated); all otherwise.")]
 Factor = Annotated[
@@ -49,20 +56,29 @@ def segment(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
     fold: Fold = None,
+    roi_subset: Annotated[str, typer.Option(help="Only these structures, such as liver,spleen; all otherwise.")] = "",
     standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
     as_json: Json = False,
 ) -> None:
     """Segment a volume."""
     from . import console
     from .io import check_output, read_volume, write_segmentation
-    from .pipeline import segment as run
+    from .tasks import segment_any
 
     with console.json_alone(as_json):
         check_output(output)
         policy = _policy(factor)
         volume = read_volume([image, *(channel or [])])
         with console.progress_bar() as progress:
-            result = run(volume, _model(model, fold), policy, device=device, progress=progress)
+            result = segment_any(
+                volume,
+                model,
+                policy,
+                folds=_folds(fold),
+                roi_subset=[name.strip() for name in roi_subset.split(",") if name.strip()],
+                device=device,
+                progress=progress,
+            )
         write_segmentation(result.label_map, output, standard_names)
     summary = _summary(result, output)
     if as_json:
@@ -132,20 +148,6 @@ def compress(
         return
     kept, before = report["parameters"], report["parameters_before"]
     print(f"{output}: {kept:,} of {before:,} parameters, {console.size(output.stat().st_size)}")
-
-
-@app.command()
-def models(as_json: Json = False) -> None:
-    """List the models on this computer."""
-    from . import console
-    from .models import installed
-
-    with console.json_alone(as_json):
-        found = installed()
-    if as_json:
-        console.write_json({"models": [{"name": name, "path": str(path)} for name, path in found.items()]})
-        return
-    console.write_table("Models on this computer", ("Name", "Folder"), [(n, str(p)) for n, p in found.items()])
 
 
 @app.command()
@@ -250,7 +252,11 @@ def main() -> None:
 def _model(which: str, folds: list[str] | None = None) -> "TrainedModel":
     from .models import open_model
 
-    return open_model(which, [int(fold) if fold.isdecimal() else fold for fold in folds] if folds else None)
+    return open_model(which, _folds(folds))
+
+
+def _folds(folds: list[str] | None) -> list[int | str] | None:
+    return [int(fold) if fold.isdecimal() else fold for fold in folds] if folds else None
 
 
 def _policy(factor: float | None) -> Any:
