@@ -15,15 +15,22 @@ import numpy as np
 import psutil
 import pytest
 from trained_folders import totalsegmentator_task
+from typer.testing import CliRunner
 
-from TuckerSegLib.errors import InputError, ModelError, NotEnoughMemory, OutputError
+from TuckerSegLib import cli
+from TuckerSegLib.cache import Cache
+from TuckerSegLib.errors import Cancelled, InputError, ModelError, NotEnoughMemory, OutputError
+from TuckerSegLib.io import write_segmentation
 from TuckerSegLib.models import download, installed, open_model, weights
 from TuckerSegLib.models.download import Source, fetch, install
-from TuckerSegLib.models.totalsegmentator import Network, Task, task
+from TuckerSegLib.models.totalsegmentator import Network, Task, task, task_names
 from TuckerSegLib.models.weights import import_archive, is_installed, weights_folder
+from TuckerSegLib.progress import Cancellation, Progress
+from TuckerSegLib.ranks import LEVELS, Relative
+from TuckerSegLib.service import Service
 from TuckerSegLib.tasks import segment_any, segment_task
 from TuckerSegLib.tasks.checks import modality_warning
-from TuckerSegLib.volume import Geometry, Volume
+from TuckerSegLib.volume import Geometry, LabelMap, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
 FASTEST = "total-fastest"
@@ -374,3 +381,58 @@ def test_an_image_of_the_wrong_kind_is_warned_of(lowest: float, name: str, looks
 def test_a_structure_that_is_none_is_refused(home: Path) -> None:
     with pytest.raises(InputError, match="did you mean liver"):
         segment_any(ct(), FASTEST, roi_subset=("livver",))
+
+
+def test_the_shell_imports_lists_and_uses_a_task(
+    home: Path, tmp_path: Path, archive: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "weights.zip").write_bytes(archive)
+    write_segmentation(LabelMap(np.zeros((12, 14, 16), np.uint8), ct().geometry), tmp_path / "ct.nii.gz")
+    imported = json.loads(shell("models", "import", str(tmp_path / "weights.zip"), "--json"))
+    assert imported == {"folder": str(weights_folder()), "installed": [only_network().dataset]}
+    listed = {entry["name"]: entry for entry in json.loads(shell("models", "--json"))["tasks"]}
+    assert set(listed) == set(task_names())
+    assert [name for name, entry in listed.items() if entry["installed"]] == [FASTEST]
+    assert "total-fastest" in shell("models")
+    paths = str(tmp_path / "ct.nii.gz"), str(tmp_path / "out.seg.nrrd")
+    said = json.loads(shell("segment", *paths, "--model", FASTEST, "--device", "cpu", "--json"))
+    assert said["model"] == FASTEST and (tmp_path / "out.seg.nrrd").is_file()
+
+
+def shell(*arguments: str) -> str:
+    done = CliRunner().invoke(cli.app, arguments)
+    assert done.exit_code == 0, done.exception
+    return done.stdout
+
+
+def test_the_worker_runs_a_task_and_knows_what_its_levels_cost(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
+    arguments = {"model": FASTEST, "device": "cpu", "engine": "torch"}
+    answer = Service().answer("segment", arguments, ct(), lambda _: None, Cancellation())
+    assert answer.label_map is not None and answer.label_map.names == task(FASTEST).structures
+    assert np.array_equal(answer.label_map.labels, segment_task(ct(), FASTEST, device="cpu").label_map.labels)
+    levels = Service().answer("levels", {"model": FASTEST}, None, lambda _: None, Cancellation()).result["levels"]
+    assert [level["factor"] for level in levels] == list(LEVELS) and levels[0]["parameters_removed"] == 0
+
+
+def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
+    told: list[Progress] = []
+    cache = Cache(tmp_path / "cache")
+    policy = Relative(0.5, 2)
+    first = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=told.append)
+    again = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache)
+    assert (first.cache_hit, again.cache_hit) == (False, True)
+    assert np.array_equal(first.label_map.labels, again.label_map.labels)
+    fractions = [progress.fraction for progress in told]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    cancellation = Cancellation()
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "predict":
+            cancellation.cancel()
+
+    with pytest.raises(Cancelled):
+        segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=stop, cancellation=cancellation)

@@ -32,9 +32,10 @@ def models(context: typer.Context, as_json: Json = False) -> None:
         listed = [{"name": name, "path": str(path)} for name, path in found.items()]
         console.write_json({"models": listed, "tasks": [_as_json(known) for known in tasks]})
         return
-    console.write_table("Models on this computer", ("Name", "Folder"), [(n, str(p)) for n, p in found.items()])
+    names = [(name,) for name in found if name not in task_names()]
+    console.write_table("Models on this computer", ("Name or folder",), names)
     if tasks:
-        columns = ("Name", "Modality", "Structures", "Networks", "Licence", "Installed")
+        columns = ("Name", "Modality", "Structures", "Licence", "Installed")
         console.write_table("TotalSegmentator's tasks", columns, [_row(known) for known in tasks])
 
 
@@ -95,9 +96,8 @@ def _as_json(known: "Task") -> dict[str, object]:
 def _row(known: "Task") -> tuple[str, ...]:
     from .models.weights import is_installed
 
-    networks = " ".join(str(network.number) for network in known.all_networks())
     needed, here = ("needed" if known.licensed else ""), ("yes" if is_installed(known) else "")
-    return known.name, known.modality, str(len(known.structures)), networks, needed, here
+    return known.name, known.modality, str(len(known.structures)), needed, here
 
 
 @contextmanager

@@ -14,11 +14,13 @@ from .cache import Cache
 from .client import SegmentRequest
 from .engines.store import Store
 from .errors import InputError
+from .models.totalsegmentator import task_names
 from .pipeline import run
 from .progress import Cancellation, Progress, ProgressCallback
 from .protocol import Json
 from .ranks import RankPolicy, Relative
 from .sliding_window import SlidingWindow
+from .tasks import segment_task
 from .volume import LabelMap, Volume
 from .warm import Warm
 
@@ -80,6 +82,8 @@ class Service:
         start = time.perf_counter()
         peak.reset()
         progress(Progress("load", 0.0, None))
+        if request.model in task_names():
+            return _segment_task(request, volume, progress, cancellation)
         model = self._warm.model(request.model)
         structures.check(tuple(model.labels.values()), request.structures)
         ready, warm = self._warm.ready(model, _policy(request), request.device, request.engine, progress, cancellation)
@@ -97,12 +101,32 @@ class Service:
 
     def _levels(self, model: str) -> Json:
         from .levels import levels
+        from .tasks.costs import task_levels
 
+        if model in task_names():
+            return {"levels": [level.as_json() for level in task_levels(model)]}
         return {"levels": [level.as_json() for level in levels(self._warm.model(model))]}
 
     def _cache_clear(self) -> Json:
         self.forget()
         return {"freed": Cache().clear() + Store(Cache().folder).clear()}
+
+
+def _segment_task(
+    request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+) -> Answer:
+    result = segment_task(
+        volume,
+        request.model,
+        _policy(request),
+        roi_subset=request.structures,
+        device=request.device,
+        engine=request.engine,
+        progress=progress,
+        cancellation=cancellation,
+    )
+    said = {"seconds": result.seconds, "cache_hit": result.cache_hit, "engine": result.engine}
+    return Answer({**said, "peak_memory": peak.since_reset()}, result.label_map)
 
 
 def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
