@@ -98,10 +98,9 @@ def make_ready(
     where = torch_device(device)
     cache = cache or Cache()
     level, cache_hit = level_of(model, policy, cache, progress, cancellation)
-    if cancellation:
-        cancellation.raise_if_cancelled()
     weights = _Weights(level)
-    network = prepared(_sources(level, weights), where, engine, Store(cache.folder))
+    check = (cancellation or Cancellation()).raise_if_cancelled
+    network = prepared(_sources(level, weights), where, engine, Store(cache.folder), check)
     weights.forget()
     return Ready(level, network, where, cache_hit)
 

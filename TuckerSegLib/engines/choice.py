@@ -3,7 +3,7 @@
 import logging
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,7 @@ from .store import Store
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
+Check = Callable[[], None]
 NAMES = ("auto", "torch", "openvino")
 _QUICK = 1.0
 """Seconds; a network that takes less is run again, as the first run is slower than the others."""
@@ -29,16 +30,21 @@ def engines(store: Store) -> tuple[Engine, ...]:
     return OpenVinoEngine(store), TorchEngine()
 
 
-def prepared(folds: Sequence[Source], device: torch.device, engine: str, store: Store) -> Folds:
+def prepared(
+    folds: Sequence[Source], device: torch.device, engine: str, store: Store, check: Check = lambda: None
+) -> Folds:
     """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+
+    `check` is called before whatever takes long, and may raise to stop.
 
     Raises:
         InputError: there is no such engine, or it does not run on `device`.
     """
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
-        return _fastest(folds, device, order, store)
-    return Folds([Dependable(fold, device, order) for fold in folds])
+        order, measured = _fastest_first(folds[0], device, order, store, check)
+        return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
+    return Folds(_all(folds, device, order, check))
 
 
 class Dependable:
@@ -82,7 +88,6 @@ class Dependable:
 
 @dataclass(frozen=True)
 class _Timed:
-    engine: Engine
     network: Dependable
     seconds: float
 
@@ -99,41 +104,50 @@ def _order(name: str, available: Sequence[Engine], device: torch.device) -> list
     return usable[[engine.name for engine in usable].index(name) :]
 
 
-def _fastest(folds: Sequence[Source], device: torch.device, order: list[Engine], store: Store) -> Folds:
-    """By measuring on the first fold, once for each computer and network."""
-    key = f"fastest {platform.node()} {torch.get_num_threads()} {torch.__version__} {folds[0].patch} {folds[0].key}"
+def _all(folds: Sequence[Source], device: torch.device, order: Sequence[Engine], check: Check) -> list[Dependable]:
+    networks = []
+    for fold in folds:
+        check()
+        networks.append(Dependable(fold, device, order))
+    return networks
+
+
+def _fastest_first(
+    source: Source, device: torch.device, order: list[Engine], store: Store, check: Check
+) -> tuple[list[Engine], list[Dependable]]:
+    """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
+    key = f"fastest {platform.node()} {torch.get_num_threads()} {torch.__version__} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
     if known in [engine.name for engine in order]:
-        return Folds([Dependable(fold, device, _beginning_with(known, order)) for fold in folds])
-    first = _measured(folds[0], device, order, store, key)
-    rest = [Dependable(fold, device, _beginning_with(first.engine, order)) for fold in folds[1:]]
-    return Folds([first, *rest])
-
-
-def _measured(source: Source, device: torch.device, order: list[Engine], store: Store, key: str) -> Dependable:
-    best: _Timed | None = None
-    seconds: dict[str, float] = {}
-    for engine in order:
-        network = Dependable(source, device, _beginning_with(engine.name, order))
-        if network.engine != engine.name:
-            continue
-        seconds[engine.name] = _seconds(network, torch.randn(1, *source.patch, device=device))
-        if best is None or seconds[engine.name] < best.seconds:
-            best = _Timed(engine, network, seconds[engine.name])
-    assert best is not None
-    store.write_json(key, {"engine": best.network.engine, "seconds": seconds})
-    times = ", ".join(f"{name} {taken:.3g} s" for name, taken in seconds.items())
+        return _beginning_with(known, order), []
+    timed = _timed(source, device, order, check)
+    best = min(timed, key=lambda network: network.seconds)
+    store.write_json(key, {"engine": best.network.engine, "seconds": {t.network.engine: t.seconds for t in timed}})
+    times = ", ".join(f"{t.network.engine} {t.seconds:.3g} s" for t in timed)
     _log.info("%s runs this network fastest on this computer: %s a patch.", best.network.engine, times)
-    return best.network
+    return _beginning_with(best.network.engine, order), [best.network]
+
+
+def _timed(source: Source, device: torch.device, order: list[Engine], check: Check) -> list[_Timed]:
+    """The network as each engine that can prepares and runs it."""
+    timed: list[_Timed] = []
+    for engine in order:
+        check()
+        network = Dependable(source, device, _beginning_with(engine.name, order))
+        seconds = _seconds(network, torch.randn(1, *source.patch, device=device), check)
+        if network.engine not in [t.network.engine for t in timed]:
+            timed.append(_Timed(network, seconds))
+    return timed
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:
     return sorted(order, key=lambda engine: engine.name != name)
 
 
-def _seconds(network: Prepared, patch: Tensor) -> float:
+def _seconds(network: Prepared, patch: Tensor, check: Check) -> float:
     best = float("inf")
     for _ in range(_REPEATS):
+        check()
         start = time.perf_counter()
         network(patch)
         best = min(best, time.perf_counter() - start)
