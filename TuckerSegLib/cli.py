@@ -44,7 +44,12 @@ Factor = Annotated[
     float | None,
     typer.Option("--factor", "-f", help="Share of each layer's channels that is kept, in (0, 1]; 1 is the original."),
 ]
-Minimum = Annotated[int, typer.Option("--minimum", help="The lowest rank a layer gets.")]
+Policy = Annotated[str, typer.Option("--policy", "-p", help="relative (as published), energy, vbmf or budget.")]
+Share = Annotated[
+    float | None, typer.Option("--share", help="energy: of the squared singular values; budget: of the measure.")
+]
+Minimum = Annotated[int | None, typer.Option("--minimum", help="relative, energy, vbmf: the lowest rank of a layer.")]
+Measure = Annotated[str | None, typer.Option("--measure", help="budget: parameters or multiply-adds.")]
 
 
 @app.command()
@@ -118,27 +123,31 @@ def levels(model: Model = "sample", as_json: Json = False) -> None:
 def compress(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tuckerseg file to write.")],
     model: Model = "sample",
-    factor: Annotated[float, typer.Option("--factor", "-f", help="Share of each layer's channels kept.")] = 0.3,
-    minimum: Minimum = 8,
+    policy: Policy = "relative",
+    factor: Annotated[
+        float | None, typer.Option("--factor", "-f", help="relative, budget: share of channels kept, 0.3 by default.")
+    ] = None,
+    share: Share = None,
+    minimum: Minimum = None,
+    measure: Measure = None,
     fold: Fold = None,
     as_json: Json = False,
 ) -> None:
     """Compress a model into one file that can be handed on."""
     from . import console
+    from .cli_policy import policy_of
     from .models.compressed import SUFFIX, save
     from .output import check_writable, whole_file
     from .pipeline import level_of
-    from .ranks import Relative
 
     with console.json_alone(as_json):
         if output.suffix != SUFFIX:
             raise OutputError(f"{output} has another suffix than a compressed model: end it in {SUFFIX}.")
         check_writable(output)
-        if factor == 1:
-            raise InputError("A factor of 1 leaves nothing to compress: choose one below, such as 0.3.")
-        policy = Relative(factor, minimum)
+        opened = _model(model, fold)
+        chosen = policy_of(policy, opened, factor=factor, share=share, minimum=minimum, measure=measure)
         with console.progress_bar() as progress:
-            level, hit = level_of(_model(model, fold), policy, progress=progress)
+            level, hit = level_of(opened, chosen, progress=progress)
         with whole_file(output) as partial:
             save(level, partial)
         assert level.compression is not None

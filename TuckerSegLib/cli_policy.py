@@ -1,0 +1,73 @@
+"""What `--policy` and its settings mean: one rank policy, or one sentence on what does not go together."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from .models.nnunet import TrainedModel
+    from .ranks import RankPolicy
+
+FACTOR = 0.3
+SHARE = 0.9
+"""Kept where nothing else is asked for: of channels, and of the energy."""
+
+Given = Mapping[str, float | int | str]
+
+
+def policy_of(name: str, model: "TrainedModel", **settings: float | int | str | None) -> "RankPolicy":
+    """The policy called `name`, with those of `settings` (factor, share, minimum, measure) that are not None.
+
+    Raises:
+        InputError: there is no such policy, it has no such setting, or a setting is out of range.
+    """
+    if name not in _POLICIES:
+        raise InputError(f"There is no policy {name}: choose one of {', '.join(_POLICIES)}.")
+    takes, make = _POLICIES[name]
+    given = {key: value for key, value in settings.items() if value is not None}
+    for key in given:
+        if key not in takes:
+            raise InputError(f"The policy {name} has no {key}: it takes {' and '.join(takes)}.")
+    if given.get("factor") == 1:
+        raise InputError("A factor of 1 leaves nothing to compress: choose one below, such as 0.3.")
+    return make(model, given)
+
+
+def _relative(_: "TrainedModel", given: Given) -> "RankPolicy":
+    from .ranks import Relative
+
+    return _with(Relative, {"factor": FACTOR, **given})
+
+
+def _energy(_: "TrainedModel", given: Given) -> "RankPolicy":
+    from .ranks import Energy
+
+    return _with(Energy, {"share": SHARE, **given})
+
+
+def _vbmf(_: "TrainedModel", given: Given) -> "RankPolicy":
+    from .ranks import Vbmf
+
+    return _with(Vbmf, given)
+
+
+def _budget(model: "TrainedModel", given: Given) -> "RankPolicy":
+    from .compression import multiply_adds
+    from .ranks import Budget
+
+    asked = given if "share" in given else {"factor": FACTOR, **given}
+    work = multiply_adds(model.network_without_data(), (model.num_input_channels, *model.patch_size))
+    return _with(Budget, {**asked, "work": work})
+
+
+def _with(policy: Callable[..., "RankPolicy"], settings: Mapping[str, Any]) -> "RankPolicy":
+    return policy(**settings)
+
+
+_POLICIES: dict[str, tuple[tuple[str, ...], Callable[["TrainedModel", Given], "RankPolicy"]]] = {
+    "relative": (("factor", "minimum"), _relative),
+    "energy": (("share", "minimum"), _energy),
+    "vbmf": (("minimum",), _vbmf),
+    "budget": (("factor", "share", "measure"), _budget),
+}
