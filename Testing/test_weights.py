@@ -4,11 +4,13 @@ import http.server
 import io
 import json
 import socket
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ from TuckerSegLib.models.weights import import_archive, is_installed, weights_fo
 from TuckerSegLib.progress import Cancellation, Progress
 from TuckerSegLib.ranks import LEVELS, Relative
 from TuckerSegLib.service import Service
-from TuckerSegLib.tasks import segment_any, segment_task
+from TuckerSegLib.tasks import checks, segment_any, segment_task
 from TuckerSegLib.tasks.checks import modality_warning
 from TuckerSegLib.volume import Geometry, LabelMap, Volume
 
@@ -376,6 +378,14 @@ def test_an_image_of_the_wrong_kind_is_warned_of(lowest: float, name: str, looks
     warning = modality_warning(ct(lowest), task(name))
     assert warning is not None and f"looks like {looks_like}" in warning
     assert modality_warning(ct(-1000), task("total")) is None
+
+
+def test_totalsegmentators_classifier_decides_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    classifier = SimpleNamespace(get_modality=lambda image: {"modality": "mr", "probability": 1.0})
+    monkeypatch.setattr(checks, "find_spec", lambda name: True)
+    monkeypatch.setitem(sys.modules, "totalsegmentator.bin.totalseg_get_modality", classifier)
+    assert modality_warning(ct(-1000), task("total_mr")) is None
+    assert modality_warning(ct(-1000), task("total")) is not None
 
 
 def test_a_structure_that_is_none_is_refused(home: Path) -> None:

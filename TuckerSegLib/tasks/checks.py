@@ -28,7 +28,7 @@ def modality_warning(volume: Volume, task: Task) -> str | None:
 
     TotalSegmentator's own classifier decides where what it needs (xgboost) is installed, else the range of values.
     """
-    found = _classified(volume) if find_spec("xgboost") else _guessed(volume)
+    found = (_classified(volume) if find_spec("xgboost") else None) or _guessed(volume)
     if found in (None, task.modality):
         return None
     return f"The image looks like {found} but {task.name} was made for {task.modality}: the result may be wrong."
@@ -76,8 +76,10 @@ def memory_needed(task: Task, shape: tuple[int, ...], spacing: tuple[float, ...]
 
 
 def _classified(volume: Volume) -> str | None:
-    from totalsegmentator.bin.totalseg_get_modality import get_modality
-
+    try:
+        from totalsegmentator.bin.totalseg_get_modality import get_modality
+    except ImportError:  # it imports much that only its other commands need
+        return None
     # Four numbers over all voxels decide; a sample has much the same and takes no double-precision copies of them all.
     sample = _sample(volume).astype(np.float64)
     return str(get_modality(Nifti1Image(sample.reshape(-1, 1, 1), np.eye(4)))["modality"]).upper()
