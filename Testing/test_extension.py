@@ -54,7 +54,7 @@ def installed(build: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield prefix / MODULES
 
 
-def test_no_python_file_is_forgotten(installed: Path) -> None:
+def test_no_file_is_forgotten(installed: Path) -> None:
     sources = [*_below(ROOT, "TuckerSegLib"), *_below(ROOT / "TuckerSeg", "TuckerSegPanel"), "TuckerSeg.py"]
     forgotten = [file for file in sources if not (installed / file).is_file()]
     assert not forgotten, "to be added to CMakeLists.txt: " + "\n  ".join(["", *forgotten])
@@ -95,7 +95,8 @@ def test_what_the_index_is_told_is_consistent(build: Path) -> None:
 
 
 def _below(root: Path, folder: str) -> list[str]:
-    return [str(path.relative_to(root)) for path in sorted((root / folder).rglob("*.py"))]
+    files = (path.relative_to(root) for path in sorted((root / folder).rglob("*")) if path.is_file())
+    return [str(file) for file in files if "__pycache__" not in file.parts]
 
 
 def _python(program: str, cwd: Path, *arguments: Path) -> str:

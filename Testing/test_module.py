@@ -1,5 +1,6 @@
 """The panel, used as a person uses it: on the real scene and real widgets, by the host in `slicerhost`."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -89,10 +90,13 @@ def slicer_namespace() -> Any:
     return slicer
 
 
-def parameters(panel: Any) -> Any:
-    from TuckerSegPanel.parameters import Parameters
+def part(name: str) -> Any:
+    """One of the files the module is made of, which are found once the host has loaded it."""
+    return importlib.import_module(f"TuckerSegPanel.{name}")
 
-    return Parameters(panel.logic.getParameterNode())
+
+def parameters(panel: Any) -> Any:
+    return part("parameters").Parameters(panel.logic.getParameterNode())
 
 
 def add_volume(shape: tuple[int, int, int] = FEW, name: str = "CT") -> Any:
@@ -366,7 +370,7 @@ class TestModels:
         assert titles[-1] == "Phantom (3d_fullres)"
 
     def test_total_segmentator_is_found(self, panel: Any, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        from TuckerSegPanel.models import installed_models
+        installed_models = part("models").installed_models
 
         monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(Path(model).parents[1]))
         assert [found.key for found in installed_models()] == ["sample", model]
@@ -488,7 +492,7 @@ class TestPackages:
         host.installs.clear()
 
     def test_what_slicer_brings_is_held(self, panel: Any) -> None:
-        from TuckerSegPanel.packages import kept_versions
+        kept_versions = part("packages").kept_versions
 
         held = {line.partition("==")[0] for line in kept_versions()}
         assert {"numpy", "vtk", "requests", "torch"} <= held
@@ -542,7 +546,7 @@ class TestSample:
         assert not panel.ui.sampleButton.visible
 
     def test_sample_data_module_offers_it(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        import SampleData
+        SampleData = importlib.import_module("SampleData")  # noqa: N806
 
         monkeypatch.setattr("TuckerSegPanel.sample.load_phantom", lambda: add_volume(name="Phantom"))
         assert SampleData.SampleDataLogic().downloadSamples("TuckerSegPhantom").GetName() == "Phantom"
@@ -557,7 +561,7 @@ class TestAppearance:
         host.click(panel.ui.advancedCollapsibleButton)
 
     def test_every_control_explains_itself(self, panel: Any) -> None:
-        import qt
+        qt = sys.modules["qt"]
 
         kinds = (qt.QAbstractButton, qt.QComboBox, qt.QSlider, qt.QListWidget, qt.QCheckBox, qt.QLabel)
         controls = [value for value in vars(panel.ui).values() if type(value).__mro__ and _is_any(value, kinds)]
@@ -577,7 +581,7 @@ class TestAppearance:
 
 
 def test_levels_are_those_of_the_library(loaded: Any) -> None:
-    from TuckerSegPanel import levels
+    levels = part("levels")
 
     from TuckerSegLib import ranks
 
@@ -613,11 +617,10 @@ def without(host: Any, panel: Any, *packages: str) -> None:
 
 def remember(panel: Any, model: str, factors: list[float]) -> None:
     """As if these levels had been measured before."""
-    from TuckerSegPanel.measurements import Setup
-
+    setup = part("measurements").Setup(model)
     for factor in factors:
-        panel.logic.measurements.remember_time(Setup(model), factor, 10 * factor, 1.0)
-        panel.logic.measurements.remember_agreement(Setup(model), factor, factor)
+        panel.logic.measurements.remember_time(setup, factor, 10 * factor, 1.0)
+        panel.logic.measurements.remember_agreement(setup, factor, factor)
 
 
 def add_sequence(frames: int) -> tuple[Any, Any]:
@@ -632,15 +635,11 @@ def add_sequence(frames: int) -> tuple[Any, Any]:
         scene.RemoveNode(frame)
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "Browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
-    volume = add_volume(name="Cine")
-    browser.AddProxyNode(volume, sequence, False)
-    return volume, browser
+    return browser.GetProxyNode(sequence), browser
 
 
 def _qt() -> Any:
-    import qt
-
-    return qt.Qt
+    return sys.modules["qt"].Qt
 
 
 def _is_any(widget: Any, kinds: tuple[Any, ...]) -> bool:
