@@ -1,6 +1,6 @@
-"""Trains the sample model: an ordinary nnU-Net on phantoms that are made here, on a CPU, in about an hour and a half.
+"""Trains the sample model: an ordinary nnU-Net on phantoms that are made here, on a CPU, in under two hours.
 
-    python Resources/train_sample_model.py all --work /tmp/sample --minutes 75
+    python Resources/train_sample_model.py all --work /tmp/sample --minutes 85
 
 runs the steps `generate`, `plan`, `train`, `export` and `evaluate`, each of which can also be run alone. Times on two
 CPU cores: generate 5 min (4 s a phantom), plan (fingerprint, plan, preprocessing) 5 min, train as long as `--minutes`
@@ -225,8 +225,9 @@ def export(work: Path, folder: Path) -> None:
     import torch
 
     trained = work / "results" / DATASET / "TimedTrainer__nnUNetPlans__3d_fullres"
-    found = [trained / "fold_0" / f"checkpoint_{name}.pth" for name in ("final", "latest")]
-    checkpoint = torch.load(next(path for path in found if path.is_file()), map_location="cpu", weights_only=False)
+    found = [path for name in ("final", "latest") for path in trained.glob(f"fold_0/checkpoint_{name}.pth")]
+    newest = max(found, key=lambda path: path.stat().st_mtime)
+    checkpoint = torch.load(newest, map_location="cpu", weights_only=False)
     plans, description = (json.loads((trained / name).read_text()) for name in ("plans.json", "dataset.json"))
     plans["configurations"] = {"3d_fullres": plans["configurations"]["3d_fullres"]}
     kept = {
@@ -303,7 +304,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=["all", "generate", "plan", "train", "export", "evaluate"])
     parser.add_argument("--work", type=Path, default=Path("sample_training"), help="where nnU-Net's data go")
-    parser.add_argument("--minutes", type=float, default=75, help="how long to train")
+    parser.add_argument("--minutes", type=float, default=85, help="how long to train")
     parser.add_argument("--model", type=Path, default=HERE / "SampleModel", help="the folder that is made")
     chosen = parser.parse_args()
     use_folder(chosen.work.resolve())
