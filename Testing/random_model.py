@@ -1,0 +1,21 @@
+"""The networks of the published table as trained folders, with random weights: to measure on without a download.
+
+python Testing/random_model.py 297 FOLDER    prints the folder of the model: TotalSegmentator's at 3 mm
+python Testing/random_model.py 291 FOLDER    the first part of its 1.5 mm model
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from trained_folders import totalsegmentator_291, totalsegmentator_297
+
+MAKERS = {"297": totalsegmentator_297, "291": totalsegmentator_291}
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in MAKERS:
+        sys.exit(__doc__)
+    folder = Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    print(MAKERS[sys.argv[1]](folder))
