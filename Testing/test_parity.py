@@ -83,7 +83,7 @@ SLOW = {
     "some structures, 3 mm": Case("total-fast", "left_handed", ("liver", "spleen"), is_part=True),
     "a crop, hidden labels": Case("kidney_cysts", "left_handed", is_part=True),
     "a robust crop, cleared outside": Case("heartchambers_highres", "oblique", is_part=True),
-    "a crop of a crop": Case("teeth", "small", is_part=True),
+    "a crop of a crop": Case("teeth", "tiny"),
     "two tasks, one refines the other": Case("vertebrae_pp_refined", "small"),
     "several folds": Case("pleural_pericard_effusion", "torso", is_part=True),
     "the body": Case("body", "small"),
@@ -180,9 +180,8 @@ def write_weights(both: Both, cases: Mapping[str, Case]) -> None:
     """Of all networks; those that find the place for another find something small."""
     others = dict.fromkeys(("kidney_left", "kidney_right", "spleen", "colon", "vertebrae_L1"), NEVER)
     lungs = {name: NEVER for name in task("total").structures.values() if name.startswith("lung_")}
-    skull = {"skull": 1.9, "teeth_upper": NEVER}
     vertebrae = dict.fromkeys(task("vertebrae_pp").structures.values(), 2.5)
-    rare = {"liver": 1.6, **others, **lungs, **skull, "lung_upper_lobe_left": 1.0}
+    rare = {"liver": 1.6, **others, **lungs, "lung_upper_lobe_left": 1.0, "skull": -0.1}
     totalsegmentator_task(both.weights, "total-fastest", seed=2, rare=rare)
     totalsegmentator_task(both.weights, "total-fast", seed=2, rare={"heart": 0.13})
     totalsegmentator_task(both.weights, "total_mr-fast", seed=6, rare={"liver": 0.25})

@@ -204,11 +204,14 @@ def _is_trained(folder: Path) -> bool:
 
 
 def _moved(source: Path, target: Path) -> bool:
-    """Whether `source` took the place of `target`; not where the same trained folders are there whole."""
-    if target.exists():
-        if all(_is_trained(target / path.name) for path in source.iterdir() if path.is_dir()):
-            return False
-        os.replace(target, source.with_name(f"replaced.{target.name}"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(source, target)
-    return True
+    """Whether a trained folder of `source` is new in `target`; those that are there whole stay."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(source, target)
+        return True
+    new = [trained for trained in source.glob("*__*__*") if not _is_trained(target / trained.name)]
+    for trained in new:
+        if (target / trained.name).exists():
+            os.replace(target / trained.name, source / f"replaced.{trained.name}")
+        os.replace(trained, target / trained.name)
+    return bool(new)

@@ -100,6 +100,7 @@ class Steps:
         mask = with_labels(place.mask, image.affine)
         cropped, box = crop_to_mask(image, mask, addon=task.crop.margin, dtype=np.int32)
         prompt = crop_to_bbox_nifti(mask, box, np.uint8) if task.cascaded else None
+        image.uncache()
         del mask
         labels = np.zeros(image.shape, np.uint8)
         labels[tuple(slice(*ends) for ends in box)] = self._on_grid(task, cropped, prompt, remove_small_blobs)
@@ -183,6 +184,7 @@ def _resampled(image: Nifti1Image, task: Task, order: int, dtype: type[np.generi
     if task.spacing is None:
         return image
     resampled: Nifti1Image = change_spacing(image, list(task.spacing), order=order, dtype=dtype, nr_cpus=1)
+    image.uncache()  # nibabel keeps the double precision it hands out
     return resampled
 
 
