@@ -23,8 +23,8 @@ def main() -> None:
         _empty(host, panel)
         _run(host, panel)
         _advanced(host, panel)
-        _error(host, panel)
         _packages(host, panel)
+        _error(host, panel)
         problems = host.unexpected
         host.quit()
     sys.exit("\n".join(problems) or 0)
@@ -37,6 +37,7 @@ def _empty(host: Any, panel: Any) -> None:
 
 def _run(host: Any, panel: Any) -> None:
     host.click(panel.ui.sampleButton)
+    host.drag(panel.ui.levelSlider, 2)
     host.click(panel.ui.measureButton)
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     host.click(panel.ui.applyButton)
@@ -65,12 +66,13 @@ def _error(host: Any, panel: Any) -> None:
 
 
 def _packages(host: Any, panel: Any) -> None:
-    panel.logic.getParameterNode().SetParameter("Model", "sample")
     host.missing_packages.update(["torch", "nnunetv2", "tensorly"])
     panel.switch_away()
     panel.enter()
     _take(host, panel, "packages_missing")
     host.missing_packages.clear()
+    panel.switch_away()
+    panel.enter()
 
 
 def _take(host: Any, panel: Any, state: str, width: int = WIDTH) -> None:

@@ -27,11 +27,11 @@ for folder in (HERE, HERE.parent):
     if (folder / "TuckerSegLib").is_dir() and str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from TuckerSegPanel import levels, measurements, models, packages, sample, sequences, settings, stages, views  # noqa: E402
+from TuckerSegPanel import downloads, levels, measurements, models, packages, sample, sequences, settings, stages, views  # noqa: E402
 from TuckerSegPanel.levels import LEVELS, Cost  # noqa: E402
 from TuckerSegPanel.measurements import Expected, Measurements  # noqa: E402
 from TuckerSegPanel.model_list import ModelList  # noqa: E402
-from TuckerSegPanel.parameters import DEVICES, ENGINES, Parameters  # noqa: E402
+from TuckerSegPanel.parameters import DEVICES, ENGINE_NAMES, ENGINES, Parameters  # noqa: E402
 from TuckerSegPanel.runner import Listener, Runner, ignore  # noqa: E402
 from TuckerSegPanel.runs import Advance, Run, Step, Steps  # noqa: E402
 from TuckerSegPanel.segmenting import Compared, Outcome, Segmenting, setup_of  # noqa: E402
@@ -115,7 +115,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._entered = True
         self.initializeParameterNode()
         self._missing = packages.missing()
-        self._modelList.fill(models.installed_models())
+        self._modelList.fill(models.offered_models())
         self.refresh()
         self._askForCosts()
 
@@ -151,10 +151,10 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         devices = [_("Automatic"), _("CPU"), _("NVIDIA GPU (CUDA)"), _("Apple GPU (MPS)")]
         for key, title in zip(DEVICES, devices, strict=True):
             self.ui.deviceSelector.addItem(title, key)
-        engines = [_("Automatic"), _("PyTorch"), _("OpenVINO")]
+        engines = [_("Automatic"), *ENGINE_NAMES.values()]
         for key, title in zip(ENGINES, engines, strict=True):
             self.ui.engineSelector.addItem(title, key)
-        self._modelList.fill(models.installed_models())
+        self._modelList.fill(models.offered_models())
         menu = qt.QMenu(self.ui.browseButton)
         menu.addAction(_("Trained nnU-Net folder…")).connect("triggered()", self.onBrowseFolder)
         menu.addAction(_("Compressed model (.tuckerseg)…")).connect("triggered()", self.onBrowseFile)
@@ -305,9 +305,29 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # Buttons.
 
     def onApply(self, _checked: bool = False) -> None:
+        task = models.task_to_download(self._parameters.model)
         if self.logic.busy:
             self.logic.cancel()
-            return
+        elif task is not None:
+            self.download(task)
+        else:
+            self.segment()
+
+    def download(self, task: Any) -> None:
+        question = _(
+            "The weights of {task} are not on this computer. Download {count} networks from TotalSegmentator's pages "
+            "now? Nothing is sent but the request for these files."
+        ).format(task=task.name, count=len(task.all_networks()))
+        if slicer.util.confirmYesNoDisplay(question, _("TuckerSeg")):
+            self._start(downloads.download(task), self.onDownloaded)
+
+    def onDownloaded(self, _nothing: Any) -> None:
+        self._tell(_("The weights were downloaded: press Segment"))
+        self._modelList.fill(models.offered_models())
+        self._costs.pop(self._parameters.model, None)
+        self.refresh()
+
+    def segment(self) -> None:
         chosen = self._parameters
         all_frames = chosen.all_frames and sequences.browser_of(chosen.volume) is not None
         steps = self.logic.segmenting.segment_frames if all_frames else self.logic.segmenting.segment
@@ -326,7 +346,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             _("{count} structures in {duration}, by {engine} ({level})").format(
                 count=outcome.segmentation.GetSegmentation().GetNumberOfSegments(),
                 duration=levels.duration(sum(finished.seconds.values())),
-                engine=finished.engine,
+                engine=ENGINE_NAMES.get(finished.engine, finished.engine),
                 level=_("level was ready") if finished.cache_hit else _("level was prepared"),
             )
         )
@@ -408,7 +428,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _use(self, path: str) -> None:
         if path:
             self._choose(model=models.remember(Path(path)).key, structures=())
-            self._modelList.fill(models.installed_models())
+            self._modelList.fill(models.offered_models())
             self.refresh()
 
     def onInstall(self, _checked: bool = False) -> None:

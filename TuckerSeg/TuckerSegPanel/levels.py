@@ -12,6 +12,10 @@ LEVELS = (1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 """As in TuckerSegLib.ranks, which needs PyTorch and so cannot be asked before it is installed."""
 
 
+POOR_AGREEMENT = 0.8
+"""A result that differs more than this from the original network's is not fit for use."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """What one level of one model saves, as shares of the original from 0 to 1; negative where it costs more."""
@@ -28,7 +32,7 @@ class Cost:
 
 def describe(factor: float, cost: Cost | None, expected: Expected) -> str:
     """The line under the slider; what is not known is said to be unknown."""
-    return " · ".join((_saved(factor, cost), _time(expected), _agreement(factor, expected)))
+    return f"{_saved(factor, cost)}\n{_time(expected)} · {_agreement(factor, expected)}"
 
 
 def _saved(factor: float, cost: Cost | None) -> str:
@@ -36,15 +40,15 @@ def _saved(factor: float, cost: Cost | None) -> str:
         return _("DF 1: the original network, nothing removed")
     if cost is None:
         return _("DF {factor:g}: savings unknown").format(factor=factor)
-    return _("DF {factor:g}: {parameters} of the parameters and {flops} of the FLOPs removed").format(
+    return _("DF {factor:g}: {parameters} of the parameters, {flops} of the FLOPs removed").format(
         factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed)
     )
 
 
 def _time(expected: Expected) -> str:
     if expected.seconds is None:
-        return _("time on this computer unknown")
-    return _("about {duration} on this computer").format(duration=duration(expected.seconds))
+        return _("Time on this computer unknown")
+    return _("About {duration} on this computer").format(duration=duration(expected.seconds))
 
 
 def _agreement(factor: float, expected: Expected) -> str:
@@ -52,6 +56,8 @@ def _agreement(factor: float, expected: Expected) -> str:
         return _("agreement 1")
     if expected.agreement is None:
         return _("agreement unknown")
+    if expected.agreement < POOR_AGREEMENT:
+        return _("agreement only {dice:.2f}: choose a more accurate level").format(dice=expected.agreement)
     return _("agreement {dice:.3f}").format(dice=expected.agreement)
 
 

@@ -1,4 +1,4 @@
-"""The models on this computer that the panel offers, found without PyTorch."""
+"""The models that the panel offers, those on this computer first; found without PyTorch."""
 
 import json
 import os
@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 import TuckerSegLib
+from TuckerSegLib.errors import TuckerSegError
 
 from . import settings
+
+if TYPE_CHECKING:
+    from TuckerSegLib.models.totalsegmentator import Task
 
 SAMPLE = "sample"
 SUFFIX = ".tuckerseg"
@@ -29,19 +34,31 @@ class Model:
     hint: str
 
 
+def offered_models() -> list[Model]:
+    """What can be used at once, then the tasks of TotalSegmentator whose weights can be downloaded."""
+    return [*installed_models(), *(_to_download(task) for task in _tasks() if not _is_installed(task))]
+
+
 def installed_models() -> list[Model]:
-    """What can be used at once: the sample, TotalSegmentator's tasks, then what the user browsed for, last first."""
+    """The sample, TotalSegmentator's tasks that are here, what the user browsed for, and TotalSegmentator's folders."""
     sample = Model(
         SAMPLE,
         _("Sample: torso CT"),
         _("A small network for trying out, trained on phantoms; it comes with TuckerSeg and needs no download."),
     )
-    return [sample, *_total_segmentator(), *_browsed()]
+    tasks = [_of_task(task) for task in _tasks() if _is_installed(task)]
+    return _without_repetition([sample, *tasks, *_browsed(), *_total_segmentator()])
 
 
 def model_of(key: str) -> Model:
     """The entry for a key, be it on this computer or not."""
-    return next((model for model in installed_models() if model.key == key), _missing(key))
+    return next((model for model in offered_models() if model.key == key), None) or _missing(key)
+
+
+def task_to_download(key: str) -> "Task | None":
+    """The task of that name if its weights are not on this computer; None for any other model."""
+    found = next((task for task in _tasks() if task.name == key), None)
+    return found if found is not None and not _is_installed(found) else None
 
 
 def remember(path: Path) -> Model:
@@ -55,6 +72,9 @@ def remember(path: Path) -> Model:
 @cache
 def structures_of(key: str) -> list[str]:
     """The structures of a model's folder or file in label order; none where they are not known yet."""
+    task = next((known for known in _tasks() if known.name == key), None)
+    if task is not None:
+        return list(task.found.values())
     try:
         dataset = _dataset(_sample_folder() if key == SAMPLE else Path(key))
     except (OSError, ValueError, KeyError, struct.error):
@@ -73,6 +93,41 @@ def _sample_folder() -> Path:
     library = Path(TuckerSegLib.__file__).resolve().parent
     folders = [root / "Resources" / "SampleModel" for root in (library.parent, library)]
     return next((folder for folder in folders if folder.is_dir()), folders[-1])
+
+
+@cache
+def _tasks() -> tuple["Task", ...]:
+    """TotalSegmentator's, where its package is installed."""
+    try:
+        from TuckerSegLib.models.totalsegmentator import task, task_names
+
+        return tuple(task(name) for name in task_names())
+    except (ImportError, TuckerSegError):
+        return ()
+
+
+def _is_installed(task: "Task") -> bool:
+    from TuckerSegLib.models.weights import is_installed
+
+    return is_installed(task)
+
+
+def _of_task(task: "Task") -> Model:
+    size = _("at its own resolution") if task.spacing is None else f"{max(task.spacing):g} mm"
+    hint = _("{modality}, {count} structures, {size}, {networks} networks").format(
+        modality=task.modality, count=len(task.found), size=size, networks=len(task.all_networks())
+    )
+    return Model(task.name, f"TotalSegmentator {task.name}", hint)
+
+
+def _to_download(task: "Task") -> Model:
+    model = _of_task(task)
+    title = _("{title} (to be downloaded)").format(title=model.title)
+    return Model(model.key, title, _("{hint}; you are asked before anything is downloaded").format(hint=model.hint))
+
+
+def _without_repetition(found: list[Model]) -> list[Model]:
+    return list({model.key: model for model in reversed(found)}.values())[::-1]
 
 
 def _missing(key: str) -> Model:

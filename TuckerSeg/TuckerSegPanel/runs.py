@@ -6,7 +6,7 @@ result; `Run` drives it without ever waiting, so that a timer can do so while th
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slicer
 from slicer.i18n import tr as _
@@ -15,12 +15,15 @@ from TuckerSegLib.client import Job
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.progress import Progress
 
+if TYPE_CHECKING:
+    from .downloads import Download
+
 
 @dataclass(frozen=True)
 class Step:
     """One job, which of how many it is, and what it does in words; empty where the stage says enough."""
 
-    job: Job
+    job: "Job | Download"
     index: int = 0
     count: int = 1
     title: str = ""
@@ -109,7 +112,7 @@ class Run:
             if node.GetScene() is None:
                 self.cancel(_("{name} was deleted, so its segmentation was cancelled.").format(name=name))
 
-    def _take_result(self, job: Job) -> None:
+    def _take_result(self, job: "Job | Download") -> None:
         if self.done:
             return
         try:

@@ -20,6 +20,7 @@ def describe(advance: Advance) -> str:
 def _stage(stage: str) -> str:
     return {
         "start": _("Starting"),
+        "download": _("Downloading"),
         "load": _("Opening the model"),
         "compress": _("Preparing this level, which happens once"),
         "preprocess": _("Preparing the image"),
