@@ -91,5 +91,7 @@ def _play_together(browser: Any, segmentation: Any, segmentations: Any) -> None:
     scene = segmentation.GetScene()
     segmentations.SetName(scene.GenerateUniqueName(segmentation.GetName()))
     scene.AddNode(segmentations)
+    was_modifying = browser.StartModify()  # else a proxy of its own is made before it is told of ours
     browser.AddSynchronizedSequenceNode(segmentations)
     browser.AddProxyNode(segmentation, segmentations, False)
+    browser.EndModify(was_modifying)
