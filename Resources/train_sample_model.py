@@ -127,6 +127,7 @@ def train(work: Path, minutes: float) -> None:
     import numpy as np
     import torch
     from nnunetv2.training.nnUNetTrainer.variants.data_augmentation.nnUNetTrainerNoDA import nnUNetTrainerNoDA
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
     class TimeIsUp(Exception):
         pass
@@ -152,6 +153,7 @@ def train(work: Path, minutes: float) -> None:
             torch.set_num_threads(1)
             self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,))
             self.rarity = self.measured_rarity()
+            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
 
         def measured_rarity(self) -> torch.Tensor:
             """How much rarer than the median structure each label is, from a few training phantoms."""
@@ -185,7 +187,13 @@ def train(work: Path, minutes: float) -> None:
                     own.grad += other.grad
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), 12)
             self.optimizer.step()
+            self.average.update_parameters(self.network)
             return {"loss": loss}
+
+        def on_train_end(self) -> None:
+            """The last hundred or so iterations' mean: so few iterations leave the weights restless."""
+            self.network.load_state_dict(self.average.module.state_dict())
+            super().on_train_end()
 
         def configure_optimizers(self) -> tuple[Any, Any]:
             optimizer = torch.optim.AdamW(self.network.parameters(), self.initial_lr, weight_decay=1e-4)
