@@ -49,6 +49,10 @@ Share = Annotated[
     float | None, typer.Option("--share", help="energy: of the squared singular values; budget: of the measure.")
 ]
 Minimum = Annotated[int | None, typer.Option("--minimum", help="relative, energy, vbmf: the lowest rank of a layer.")]
+Calibrate = Annotated[
+    list[str] | None,
+    typer.Option("--calibrate", help="Fit on images: phantoms, a file or a folder (may be repeated); no labels."),
+]
 Measure = Annotated[str | None, typer.Option("--measure", help="budget: parameters or multiply-adds.")]
 
 
@@ -130,12 +134,13 @@ def compress(
     share: Share = None,
     minimum: Minimum = None,
     measure: Measure = None,
+    calibrate: Calibrate = None,
     fold: Fold = None,
     as_json: Json = False,
 ) -> None:
     """Compress a model into one file that can be handed on."""
     from . import console
-    from .cli_policy import policy_of
+    from .cli_policy import fitted_on, policy_of
     from .models.compressed import SUFFIX, save
     from .output import check_writable, whole_file
     from .pipeline import level_of
@@ -146,6 +151,7 @@ def compress(
         check_writable(output)
         opened = _model(model, fold)
         chosen = policy_of(policy, opened, factor=factor, share=share, minimum=minimum, measure=measure)
+        chosen = fitted_on(calibrate, opened, chosen) if calibrate else chosen
         with console.progress_bar() as progress:
             level, hit = level_of(opened, chosen, progress=progress)
         with whole_file(output) as partial:

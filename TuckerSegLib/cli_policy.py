@@ -1,6 +1,6 @@
 """What `--policy` and its settings mean: one rank policy, or one sentence on what does not go together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
@@ -32,6 +32,20 @@ def policy_of(name: str, model: "TrainedModel", **settings: float | int | str | 
     if given.get("factor") == 1:
         raise InputError("A factor of 1 leaves nothing to compress: choose one below, such as 0.3.")
     return make(model, given)
+
+
+def fitted_on(images: Sequence[str], model: "TrainedModel", policy: "RankPolicy") -> "RankPolicy":
+    """The policy with its layers fitted on `images`: "phantoms", files or folders.
+
+    Raises:
+        InputError: an image cannot be read or is not of the model's kind, or the model is compressed already.
+    """
+    from .calibration import Calibrated
+    from .patches import patches_of, volumes_of
+
+    if model.compression is not None:
+        raise InputError(f"{model.name} is compressed already: start from the original model.")
+    return Calibrated(policy, patches_of(model, volumes_of(images)))
 
 
 def _relative(_: "TrainedModel", given: Given) -> "RankPolicy":

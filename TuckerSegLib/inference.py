@@ -16,7 +16,7 @@ from .progress import Cancellation, Progress, ProgressCallback
 from .readers import ReadImage, read
 from .volume import Volume
 
-__all__ = ["Cancellation", "Progress", "ProgressCallback", "predict"]
+__all__ = ["Cancellation", "Progress", "ProgressCallback", "predict", "preprocessed"]
 
 Labels = npt.NDArray[np.unsignedinteger]
 
@@ -57,6 +57,17 @@ def predict(
         run.enter("postprocess")
         labels = image.restore(_labels(model, logits, properties, run))
     return np.ascontiguousarray(labels), run.finish()
+
+
+def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
+    """The volume as the network sees it, (C, *spatial): cropped, resampled and normalised by the model's plans.
+
+    Raises:
+        InputError: the volume's channels are not those the model needs.
+        ModelError: the model cannot read 3D images.
+    """
+    _check_channels(model, volume)
+    return _preprocess(model, read(volume, model.plans["image_reader_writer"]))[0]
 
 
 class _Run:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ..calibration import Calibrated
 from ..compression import Report, Step, chosen_ranks, compress
 from ..errors import ModelError
 from ..ranks import RankPolicy
@@ -41,14 +42,24 @@ def compressed(model: TrainedModel, policy: RankPolicy, step: Step | None = None
     report: Report | None = None
     for weights in model.load_weights():
         network.load_state_dict(weights)
-        chosen = policy if report is None else _Fixed(ranks)
-        small, done = compress(network, chosen, patch=(model.num_input_channels, *model.patch_size), step=step)
+        small, done = _compress(network, policy, ranks if report else None, model, step)
         tensors.append(_unique(small))
         report = report or done
         ranks = chosen_ranks(report)
     if report is None:
         raise ModelError(f"{model.name} has no weights: choose another folder.")
     return _with(model, Compression(dict(policy.settings), ranks, report.as_json()), tensors)
+
+
+def _compress(
+    network: nn.Module, policy: RankPolicy, ranks: dict[str, Ranks] | None, model: TrainedModel, step: Step | None
+) -> tuple[nn.Module, Report]:
+    """One fold, at `ranks` where the first fold has chosen them."""
+    patch = (model.num_input_channels, *model.patch_size)
+    if isinstance(policy, Calibrated):
+        calibrated = policy if ranks is None else policy.at(_Fixed(ranks))
+        return calibrated.compress(network, patch=patch, step=step)
+    return compress(network, policy if ranks is None else _Fixed(ranks), patch=patch, step=step)
 
 
 def save(model: TrainedModel, path: Path) -> None:

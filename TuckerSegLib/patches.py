@@ -1,0 +1,62 @@
+"""A few patches of a few volumes, as the network sees them: what a decomposition is fitted on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .errors import InputError
+from .inference import preprocessed
+from .io import read_volume
+from .models.nnunet import TrainedModel
+from .models.sample import phantom
+from .volume import Volume
+
+PHANTOMS = "phantoms"
+PHANTOM_SEEDS = range(2000, 2004)
+"""Phantoms that neither training, the choice of settings nor any test uses."""
+COUNT = 8
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def volumes_of(sources: Sequence[str]) -> list[Volume]:
+    """The volumes named by `sources`: "phantoms", image files, folders of them, or folders with one DICOM series.
+
+    Raises:
+        InputError: a file cannot be read.
+    """
+    return [volume for source in sources for volume in _volumes(source)]
+
+
+def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int = COUNT, seed: int = 0) -> Tensor:
+    """`count` patches, (count, C, *patch), in turn from each volume at a random place; the same for the same seed.
+
+    A volume that is smaller than a patch is filled up with zeros, as nnU-Net does.
+
+    Raises:
+        InputError: there is no volume, the model is a 2D one, or a volume's channels are not the model's.
+    """
+    if not volumes:
+        raise InputError("There is no image to fit on: name at least one.")
+    if model.dimensions == 2:
+        raise InputError("Fitting on images needs a 3D model: leave --calibrate out for this one.")
+    random, seen = np.random.default_rng(seed), [preprocessed(model, volume) for volume in volumes[:count]]
+    return torch.stack([_patch(seen[number % len(seen)], model.patch_size, random) for number in range(count)])
+
+
+def _volumes(source: str) -> list[Volume]:
+    if source == PHANTOMS:
+        return [phantom(seed).image for seed in PHANTOM_SEEDS]
+    path = Path(source)
+    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(_SUFFIXES)) if path.is_dir() else []
+    return [read_volume([file]) for file in files or [path]]
+
+
+def _patch(data: Tensor, shape: Sequence[int], random: np.random.Generator) -> Tensor:
+    missing = [max(0, size - found) for size, found in zip(shape, data.shape[1:], strict=True)]
+    padded = functional.pad(data, [side for width in reversed(missing) for side in (0, width)])
+    starts = [int(random.integers(found - size + 1)) for size, found in zip(shape, padded.shape[1:], strict=True)]
+    return padded[(slice(None), *(slice(a, a + size) for a, size in zip(starts, shape, strict=True)))]
