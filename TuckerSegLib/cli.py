@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_benchmark import app as benchmark_app
+from .cli_evaluate import evaluate
 from .cli_models import app as models_app
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
 
@@ -29,6 +30,7 @@ cache_app = typer.Typer(help="The compressed networks kept on this computer.", n
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
 app.add_typer(benchmark_app, name="benchmark")
+app.command()(evaluate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[

@@ -1,0 +1,182 @@
+"""How alike label maps are, whether a difference is one, and the study that puts both into a table."""
+
+# mypy: allow-untyped-calls
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import CaptureFixture, MonkeyPatch, approx, mark, raises
+from trained_folders import make_folder
+
+from TuckerSegLib.cli import main
+from TuckerSegLib.errors import InputError
+from TuckerSegLib.evaluation import dice, differences, holm, mean_dice, scores, smallest_p
+from TuckerSegLib.io import write_segmentation
+from TuckerSegLib.study import cases_in
+from TuckerSegLib.surfaces import surface_distances
+from TuckerSegLib.volume import Geometry, LabelMap
+
+GRID = Geometry.from_lps((40, 40, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
+
+
+def ball(
+    radius: float, centre: tuple[float, float, float] = (20, 20, 20), spacing: float = 1.0
+) -> npt.NDArray[np.bool_]:
+    axes = np.ogrid[:40, :40, :40]
+    squares = sum((spacing * (axis - middle)) ** 2 for axis, middle in zip(axes, centre, strict=True))
+    return np.asarray(squares <= radius**2)
+
+
+def label_map(*masks: npt.NDArray[np.bool_]) -> LabelMap:
+    labels = np.zeros((40, 40, 40), np.uint8)
+    for label, mask in enumerate(masks, start=1):
+        labels[mask] = label
+    return LabelMap(labels, GRID)
+
+
+def test_equal_masks_have_no_distance() -> None:
+    found = surface_distances(ball(8), ball(8), (1, 1, 1))
+    assert found.agreement(0) == 1 and found.hausdorff95() == 0
+
+
+@mark.parametrize("gap", [2, 4, 6])
+def test_concentric_spheres_are_as_far_apart_as_their_radii(gap: int) -> None:
+    found = surface_distances(ball(9), ball(9 + gap), (1, 1, 1))
+    assert found.hausdorff95() == approx(gap, abs=0.8)
+    assert found.agreement(gap + 1) == 1 and found.agreement(gap - 1) == 0
+
+
+@mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 1.0, 3.0)])
+def test_a_shift_is_measured_in_millimetres(spacing: tuple[float, float, float]) -> None:
+    for axis, size in enumerate(spacing):
+        moved = np.roll(ball(8), 2, axis)
+        assert surface_distances(ball(8), moved, spacing).hausdorff95() <= 2 * size
+        assert surface_distances(ball(8), moved, spacing).agreement(2 * size) == 1
+
+
+def test_a_plane_is_exactly_as_far_as_it_was_moved() -> None:
+    one, other = (np.zeros((30, 5, 5), bool) for _ in range(2))
+    one[10:15], other[13:18] = True, True
+    found = surface_distances(one, other, (1.5, 1, 1))
+    assert max(found.there.max(), found.back.max()) == approx(4.5)
+
+
+def test_a_missing_structure_scores_nothing() -> None:
+    (score,) = scores(label_map(ball(8)), label_map())
+    assert (score.dice, score.surface_dice, score.hausdorff95, score.volume) == (0, 0, None, 0)
+    assert score.reference_volume == approx(ball(8).sum() / 1000)
+
+
+def test_what_the_truth_does_not_show_is_not_scored() -> None:
+    assert [s.label for s in scores(label_map(ball(8)), label_map(ball(8), ball(3, (5, 5, 5))))] == [1]
+
+
+def test_dice_is_twice_the_overlap_over_both() -> None:
+    one, other = label_map(ball(8)), label_map(np.roll(ball(8), 3, 0))
+    both = 2 * (ball(8) & np.roll(ball(8), 3, 0)).sum() / (2 * ball(8).sum())
+    assert dice(one.labels, other.labels) == {1: approx(both)} and mean_dice(one.labels, other.labels) == approx(both)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_holms_correction_only_raises_and_keeps_the_order(values: list[float]) -> None:
+    corrected = holm(values)
+    assert all(p <= c <= min(1, p * len(values)) + 1e-12 for p, c in zip(values, corrected, strict=True))
+    assert np.all(np.diff(np.array(corrected)[np.argsort(values)]) >= 0)
+
+
+def test_holms_correction_of_a_worked_example() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_a_difference_is_seen_where_there_is_one() -> None:
+    rng = np.random.default_rng(0)
+    before = rng.uniform(0.8, 0.9, 20)
+    found = differences(
+        {"worse": before.tolist(), "same": before.tolist(), "noise": before.tolist()},
+        {
+            "worse": (before - rng.uniform(0.01, 0.1, 20)).tolist(),
+            "same": before.tolist(),
+            "noise": (before + rng.normal(0, 0.01, 20)).tolist(),
+        },
+    )
+    assert found["worse"].corrected < 0.01 and found["worse"].effect == -1 and found["worse"].mean < 0
+    assert found["same"].p == 1 and found["same"].effect == 0
+    assert found["noise"].corrected > 0.05
+
+
+def test_few_cases_cannot_show_much() -> None:
+    values = [0.5] * 6
+    found = differences({"a": values}, {"a": [0.1, 0.2, 0.3, 0.15, 0.25, 0.35]})
+    assert found["a"].p == approx(smallest_p(6)) == approx(1 / 32)
+
+
+def test_the_command_measures_each_level_on_each_case(
+    tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]
+) -> None:
+    model = make_folder(tmp_path / "made", spacing=(4, 4, 4))
+    monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path / "cache"))
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(2):
+        image = LabelMap(rng.integers(0, 200, (24, 24, 24)).astype(np.uint8), _grid(24))
+        truth = LabelMap((image.labels > 100).astype(np.uint8) + 1, _grid(24))
+        write_segmentation(image, tmp_path / "images" / f"case{number}_0000.nii.gz")
+        write_segmentation(truth, tmp_path / "labels" / f"case{number}.nii.gz")
+    folders = ["--images", str(tmp_path / "images"), "--labels", str(tmp_path / "labels")]
+    policies = ["-p", "relative", "-p", "budget+data", "-f", "0.5", "--calibrate", str(tmp_path / "images")]
+    arguments = ["evaluate", "-m", str(model), *folders, *policies, "-o", str(tmp_path / "out"), "--json"]
+    monkeypatch.setattr("sys.argv", ["tuckerseg", *arguments])
+    capfd.readouterr()
+    with raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    printed = json.loads(capfd.readouterr().out)
+    assert printed == json.loads((tmp_path / "out" / "results.json").read_text())
+    results = printed["results"]
+    assert [(r["policy"], r["factor"]) for r in results] == [("original", 1), ("relative", 0.5), ("budget+data", 0.5)]
+    assert results[0]["agreement"] == 1 and results[0]["classes_without_evidence_of_difference"] == 2
+    assert all(0 <= r["mean_dice"] <= 1 and r["classes"] == 2 for r in results)
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert len(rows) == 3 * 2 * 2 and {row["structure"] for row in rows} == {"structure_1", "structure_2"}
+    mean = np.mean([float(row["dice"]) for row in rows if row["policy"] == "relative"])
+    assert mean == approx(results[1]["mean_dice"]) and not math.isnan(mean)
+
+
+def _grid(size: int) -> Geometry:
+    return Geometry.from_lps((size, size, size), (4.0, 4.0, 4.0), (0.0, 0.0, 0.0), np.eye(3))
+
+
+def test_an_image_without_its_label_map_is_said(tmp_path: Path) -> None:
+    (tmp_path / "one_0000.nii.gz").touch()
+    (tmp_path / "labels").mkdir()
+    with raises(InputError, match=r"There is no label map .*one\.nii\.gz"):
+        cases_in(tmp_path, tmp_path / "labels")
+    with raises(InputError, match="is not a folder"):
+        cases_in(tmp_path / "missing", tmp_path / "labels")
+    with raises(InputError, match="There is no image"):
+        cases_in(tmp_path / "labels", tmp_path / "labels")
+
+
+@mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Name what to evaluate on"),
+        (["--phantoms", "five"], "written like 3000-3005"),
+        (["--phantoms", "5-3"], "run backwards"),
+        (["--phantoms", "3", "--images", "x"], "Name what to evaluate on"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said(
+    arguments: list[str], sentence: str, tmp_path: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["tuckerseg", "evaluate", "-o", str(tmp_path), *arguments])
+    with raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2 and sentence in capfd.readouterr().err

@@ -1,0 +1,126 @@
+"""`tuckerseg evaluate`: what compression costs in accuracy, measured."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .errors import InputError, OutputError
+
+if TYPE_CHECKING:
+    from .models.nnunet import TrainedModel
+    from .study import Case, Level, Study
+
+FITTED = "+data"
+"""Ends the name of a policy whose layers are fitted on images."""
+
+
+def evaluate(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for scores.csv and results.json.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="sample, a task of TotalSegmentator's, or a trained nnU-Net's folder.")
+    ] = "sample",
+    phantoms: Annotated[str, typer.Option(help="Seeds of phantoms, such as 3000-3005.")] = "",
+    images: Annotated[Path | None, typer.Option(help="A folder of images, with --labels.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="A folder of label maps of the same names.")] = None,
+    factor: Annotated[list[float] | None, typer.Option("--factor", "-f", help="May be repeated; 0.5, 0.3.")] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option("--policy", "-p", help="relative or budget, with +data to fit on images; may be repeated."),
+    ] = None,
+    calibrate: Annotated[
+        list[str] | None, typer.Option("--calibrate", help="What +data fits on: phantoms, files or folders.")
+    ] = None,
+    step: Annotated[float, typer.Option(help="How far patches lie apart, as a share of their size.")] = 0.5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Segment cases whose truth is known at several levels, and test the differences to the original network."""
+    from . import console
+    from .models import open_model
+    from .study import study, write
+
+    with console.json_alone(as_json):
+        _make(output)
+        cases = _cases(phantoms, images, labels)
+        opened = open_model(model)
+        levels = _levels(opened, policy or ["relative", "budget+data"], factor or [0.5, 0.3], calibrate or ["phantoms"])
+        with console.errors.status("Compressing") as status:
+            done = study(
+                opened,
+                cases,
+                levels,
+                step=step,
+                told=lambda what, n, total: status.update(f"{n} of {total}: {what}"),
+            )
+        write(done, output)
+    if as_json:
+        console.write_json(done.as_json())
+    else:
+        _show(done, output)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+
+
+def _cases(seeds: str, images: Path | None, labels: Path | None) -> "list[Case]":
+    from . import study
+
+    if bool(seeds) == bool(images or labels):
+        raise InputError("Name what to evaluate on: either --phantoms, or --images and --labels.")
+    if images and labels:
+        return study.cases_in(images, labels)
+    span = re.fullmatch(r"(\d+)(?:-(\d+))?", seeds)
+    if not span:
+        raise InputError("Seeds are written like 3000-3005, and images need --labels as well.")
+    first, last = int(span[1]), int(span[2] or span[1])
+    if last < first:
+        raise InputError(f"Seeds {seeds} run backwards: write {last}-{first}.")
+    return study.phantoms(first, last)
+
+
+def _levels(model: "TrainedModel", policies: list[str], factors: list[float], images: list[str]) -> "list[Level]":
+    from .calibration import Calibrated
+    from .cli_policy import policy_of
+    from .patches import patches_of, volumes_of
+    from .study import Level
+
+    if model.compression is not None:
+        raise InputError(f"{model.name} is compressed already: evaluate the original model.")
+    fitted = any(policy.endswith(FITTED) for policy in policies)
+    patches = patches_of(model, volumes_of(images)) if fitted else None
+    levels = []
+    for name in policies:
+        for factor in factors:
+            chosen = policy_of(name.removesuffix(FITTED), model, factor=factor)
+            data = Calibrated(chosen, patches) if name.endswith(FITTED) and patches is not None else chosen
+            levels.append(Level(name, factor, data))
+    return levels
+
+
+def _show(study: "Study", output: Path) -> None:
+    from . import console
+    from .evaluation import smallest_p
+
+    rows = [
+        (
+            outcome.level.name,
+            f"{outcome.level.factor:g}",
+            f"{outcome.parameters:,}",
+            f"{outcome.mean_dice:.3f}",
+            f"{outcome.mean_surface_dice:.3f}",
+            f"{outcome.agreement:.3f}",
+            f"{outcome.without_evidence} of {len(outcome.differences)}",
+        )
+        for outcome in study.outcomes
+    ]
+    columns = ("Policy", "Factor", "Parameters", "Dice", "NSD 3 mm", "Agreement", "No evidence of a difference")
+    console.write_table(f"{study.model}, {len(study.cases)} cases", columns, rows)
+    print(
+        f"With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before Holm's correction.\n"
+        f"{output / 'scores.csv'}, {output / 'results.json'}"
+    )
