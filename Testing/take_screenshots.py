@@ -31,13 +31,13 @@ def main() -> None:
 
 
 def _empty(host: Any, panel: Any) -> None:
+    host.drag(panel.ui.levelSlider, 2)
     assert host.wait_until(lambda: "FLOPs" in panel.ui.costLabel.text, PATIENCE)
     _take(host, panel, "empty")
 
 
 def _run(host: Any, panel: Any) -> None:
     host.click(panel.ui.sampleButton)
-    host.drag(panel.ui.levelSlider, 2)
     host.click(panel.ui.measureButton)
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     host.click(panel.ui.applyButton)
