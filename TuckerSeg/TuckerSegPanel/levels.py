@@ -40,7 +40,7 @@ def _saved(factor: float, cost: Cost | None) -> str:
         return _("DF 1: the original network, nothing removed")
     if cost is None:
         return _("DF {factor:g}: savings unknown").format(factor=factor)
-    return _("DF {factor:g}: {parameters} of the parameters, {flops} of the FLOPs removed").format(
+    return _("DF {factor:g}: {parameters} of parameters, {flops} of FLOPs removed").format(
         factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed)
     )
 
@@ -57,7 +57,7 @@ def _agreement(factor: float, expected: Expected) -> str:
     if expected.agreement is None:
         return _("agreement unknown")
     if expected.agreement < POOR_AGREEMENT:
-        return _("agreement only {dice:.2f}: choose a more accurate level").format(dice=expected.agreement)
+        return _("agreement only {dice:.2f} (poor)").format(dice=expected.agreement)
     return _("agreement {dice:.3f}").format(dice=expected.agreement)
 
 
