@@ -153,7 +153,7 @@ def train(work: Path, minutes: float) -> None:
             torch.set_num_threads(1)
             self.pool = ThreadPoolExecutor(2, initializer=torch.set_num_threads, initargs=(1,))
             self.rarity = self.measured_rarity()
-            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.99))
+            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(0.99))  # type: ignore[no-untyped-call]
 
         def measured_rarity(self) -> torch.Tensor:
             """How much rarer than the median structure each label is, from a few training phantoms."""

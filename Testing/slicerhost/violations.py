@@ -43,8 +43,9 @@ def reads_attribute(frame: FrameType) -> bool:
 def check_imports(file: Path) -> None:
     """The application has Qt, but none of its other wrappers."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
         for name in names:
             if name.startswith(("PySide", "PyQt", "shiboken", "qtpy")):
                 violations.append(f"{file.name}:{node.lineno}: import of {name}")
