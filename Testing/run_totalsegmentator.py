@@ -25,7 +25,6 @@ def main(jobs_file: Path) -> None:
     socket.getaddrinfo = _no_network
     for variable in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         os.environ[variable] = os.environ["TOTALSEG_WEIGHTS_PATH"]
-    import nibabel
     from totalsegmentator import map_tasks_config, nnunet, python_api
     from totalsegmentator.python_api import totalsegmentator
 
@@ -42,12 +41,10 @@ def main(jobs_file: Path) -> None:
     for job in given["jobs"]:
         options = {key: value for key, value in job.items() if key not in ("image", "output", "config")}
         map_tasks_config.TASK_CONFIGS[options["task"]].update(job.get("config", {}))
+        output = Path(job["output"])
         start = time.perf_counter()
-        result = totalsegmentator(
-            Path(job["image"]), None, ml=True, device="cpu", quiet=True, nr_thr_saving=1, **options
-        )
+        totalsegmentator(Path(job["image"]), output, ml=True, device="cpu", quiet=True, nr_thr_saving=1, **options)
         print(f"{options['task']}: {time.perf_counter() - start:.1f} s")
-        nibabel.save(result, job["output"])
 
 
 if __name__ == "__main__":
