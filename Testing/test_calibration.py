@@ -153,6 +153,7 @@ def test_patches_are_the_models_own_view_of_the_volumes(model: TrainedModel) -> 
     assert patches.shape == (3, 1, *model.patch_size)
     assert torch.equal(patches, patches_of(model, volumes, count=3, seed=1))
     assert not torch.equal(patches, patches_of(model, volumes, count=3, seed=2))
+    assert len(patches_of(model, volumes)) == 8
     small_volume = Volume(volumes[0].voxels[:, :5, :5, :5], Geometry((5, 5, 5), volumes[0].geometry.ijk_to_ras))
     assert patches_of(model, [small_volume], count=1).shape == (1, 1, *model.patch_size)
 

@@ -1,5 +1,6 @@
 """A few patches of a few volumes, as the network sees them: what a decomposition is fitted on."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ PHANTOMS = "phantoms"
 PHANTOM_SEEDS = range(2000, 2004)
 """Phantoms that neither training, the choice of settings nor any test uses."""
 COUNT = 8
+_VOXELS = 4_000_000
+"""Of all patches together, about: they run through the network at once."""
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 
@@ -31,8 +34,10 @@ def volumes_of(sources: Sequence[str]) -> list[Volume]:
     return [volume for source in sources for volume in _volumes(source)]
 
 
-def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int = COUNT, seed: int = 0) -> Tensor:
+def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int | None = None, seed: int = 0) -> Tensor:
     """`count` patches, (count, C, *patch), in turn from each volume at a random place; the same for the same seed.
+
+    Without a count eight, or fewer, but two at least, where they are so large that memory would run short.
 
     A volume that is smaller than a patch is filled up with zeros, as nnU-Net does.
 
@@ -43,6 +48,7 @@ def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int = COUN
         raise InputError("There is no image to fit on: name at least one.")
     if model.dimensions == 2:
         raise InputError("Fitting on images needs a 3D model: leave --calibrate out for this one.")
+    count = count or max(2, min(COUNT, _VOXELS // math.prod(model.patch_size)))
     random, seen = np.random.default_rng(seed), [preprocessed(model, volume) for volume in volumes[:count]]
     return torch.stack([_patch(seen[number % len(seen)], model.patch_size, random) for number in range(count)])
 
