@@ -49,8 +49,8 @@ def check(said: str, path: Path, image: Path) -> None:
         segment = segmentation.GetSegment(segment_id)
         labelmap = segment.GetRepresentation("Binary labelmap")
         np.testing.assert_allclose(_matrix(labelmap), volume.geometry.ijk_to_ras, atol=1e-3)
-        voxels = slicer.util.arrayFromSegmentBinaryLabelmap(node, segment_id)
-        found[segment.GetName()] = int((voxels > 0).sum())
+        voxels = slicer.util.arrayFromSegmentInternalBinaryLabelmap(node, segment_id)
+        found[segment.GetName()] = int((voxels == segment.GetLabelValue()).sum())
         assert _tag(segment, "TerminologyEntry")
     assert found == announced and found
 
