@@ -17,6 +17,7 @@ from .cli_models import app as models_app
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
 
 if TYPE_CHECKING:
+    from .levels import Level
     from .models.nnunet import TrainedModel
     from .pipeline import Result
 
@@ -102,13 +103,11 @@ def segment(
 def levels(model: Model = "sample", as_json: Json = False) -> None:
     """Show what each level of compression costs a model."""
     from . import console
-    from .levels import levels as levels_of
 
     with console.json_alone(as_json):
-        opened = _model(model)
-        found = levels_of(opened)
+        name, patch, found = _levels_of(model)
     if as_json:
-        console.write_json({"model": opened.name, "patch": opened.patch_size, "levels": [x.as_json() for x in found]})
+        console.write_json({"model": name, "patch": patch, "levels": [x.as_json() for x in found]})
         return
     rows = [
         (
@@ -121,8 +120,8 @@ def levels(model: Model = "sample", as_json: Json = False) -> None:
         for x in found
     ]
     columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed")
-    patch = " x ".join(map(str, opened.patch_size))
-    console.write_table(f"{opened.name}, one patch of {patch}", columns, rows)
+    seen = " x ".join(map(str, patch)) if patch else "each network"
+    console.write_table(f"{name}, one patch of {seen}", columns, rows)
 
 
 @app.command()
@@ -270,6 +269,18 @@ def _model(which: str, folds: list[str] | None = None) -> "TrainedModel":
     from .models import open_model
 
     return open_model(which, _folds(folds))
+
+
+def _levels_of(which: str) -> "tuple[str, tuple[int, ...] | None, list[Level]]":
+    """The model's name, its patch (None for a task's several networks), and what its levels cost."""
+    from .levels import levels as levels_of
+    from .models.totalsegmentator import task_names
+    from .tasks.costs import task_levels
+
+    if which in task_names():
+        return which, None, task_levels(which)
+    opened = _model(which)
+    return opened.name, opened.patch_size, levels_of(opened)
 
 
 def _folds(folds: list[str] | None) -> list[int | str] | None:
