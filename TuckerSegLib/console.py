@@ -16,6 +16,8 @@ from .inference import ProgressCallback
 
 errors = Console(stderr=True)
 
+_FIRST_COLUMN = 24
+"""Characters a table's first column gets at least, where it needs them; the others' headings wrap first."""
 _STAGES = {
     "compress": "Compressing the network",
     "preprocess": "Preparing the image",
@@ -50,8 +52,10 @@ def write_json(content: Mapping[str, object]) -> None:
 def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table; every column but the first is aligned to the right."""
     table = Table(title=title, title_justify="left", header_style="bold")
+    longest = max((len(row[0]) for row in rows), default=0)
     for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", no_wrap=bool(index), overflow="fold")
+        width = 0 if index else min(max(longest, len(column)), _FIRST_COLUMN)
+        table.add_column(column, justify="right" if index else "left", overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

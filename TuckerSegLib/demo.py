@@ -24,11 +24,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
 
+Cut = tuple[int | slice, ...]
+
 LEVELS = (1.0, 0.5, 0.3, 0.1)
 SEED = 9001
 """A phantom that neither training nor the choice of settings saw."""
 _WINDOW = (-160, 240)
 """The soft-tissue window, in Hounsfield units."""
+_COLUMN = 3.1
+"""Inches that a column of the picture is wide."""
 
 
 @dataclass(frozen=True)
@@ -104,20 +108,30 @@ def draw(
         for o, m in zip(outcomes, label_maps, strict=True)
     ]
     slices = [_coronal(truth), _axial(truth)]
-    figure, axes = pyplot.subplots(len(slices), len(columns), figsize=(3.1 * len(columns), 8.2), facecolor="black")
+    heights = [_height(image, cut, aspect) for cut, aspect in slices]
+    figure, axes = pyplot.subplots(
+        len(slices),
+        len(columns),
+        figsize=(_COLUMN * len(columns), _COLUMN * sum(heights) + 0.6),
+        height_ratios=heights,
+        facecolor="black",
+    )
+    for axis, (title, _) in zip(axes[0], columns, strict=True):
+        axis.set_title(title, color="white", fontsize=10)
     for row, (cut, aspect) in zip(axes, slices, strict=True):
-        for axis, (title, label_map) in zip(row, columns, strict=True):
+        for axis, (_, label_map) in zip(row, columns, strict=True):
             axis.imshow(image.voxels[0][cut], cmap="gray", vmin=_WINDOW[0], vmax=_WINDOW[1], aspect=aspect)
             _outline(axis, label_map.labels[cut], label_map)
             axis.set_axis_off()
-            if row is axes[0]:
-                axis.set_title(title, color="white", fontsize=10)
     figure.tight_layout(pad=0.4)
     figure.savefig(path, dpi=110, facecolor="black")
     pyplot.close(figure)
 
 
-Cut = tuple[int | slice, ...]
+def _height(image: Volume, cut: Cut, aspect: float) -> float:
+    """How high a slice is, in its own widths."""
+    rows, columns = image.voxels[0][cut].shape
+    return float(rows * aspect / columns)
 
 
 def _axial(truth: LabelMap) -> tuple[Cut, float]:
