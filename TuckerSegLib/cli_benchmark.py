@@ -18,15 +18,17 @@ def compression(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Seconds that each level takes to make, and to load from the cache after that."""
-    from . import benchmark, console
+    from . import console
+    from .benchmarks import compression as measured
+    from .benchmarks.computer import computer
     from .models import open_model
 
     with console.json_alone(as_json):
         opened = open_model(model)
-        times = benchmark.compression(opened)
+        times = measured.compression(opened)
     if as_json:
-        console.write_json(benchmark.as_json(times))
+        console.write_json(measured.as_json(times))
         return
     rows = [(f"{t.factor:g}", f"{t.parameters:,}", f"{t.make:.1f} s", f"{t.load:.2f} s") for t in times]
     console.write_table(opened.name, ("Factor", "Parameters", "Made in", "Loaded in"), rows)
-    print(", ".join(f"{name} {value}" for name, value in benchmark.computer().items()))
+    print(", ".join(f"{name} {value}" for name, value in computer().items()))

@@ -1,7 +1,5 @@
-"""What is measured, and how: side by side in one run, medians over repetitions, on the sizes users have."""
+"""How long the levels of a model take to be made, and to be loaded from the cache after that."""
 
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -9,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
-
-from .cache import Cache
-from .models.nnunet import TrainedModel
-from .ranks import LEVELS, Relative
+from ..cache import Cache
+from ..models.nnunet import TrainedModel
+from ..ranks import LEVELS, Relative
+from .computer import computer
 
 
 @dataclass(frozen=True)
@@ -30,17 +27,6 @@ def compression(model: TrainedModel, factors: Sequence[float] = LEVELS[1:], repe
     """Make each level once, in an empty cache, and load it `repeats` times; the median of those counts."""
     with tempfile.TemporaryDirectory() as folder:
         return [_compression(model, Relative(factor), Cache(Path(folder)), repeats) for factor in factors]
-
-
-def computer() -> dict[str, str | int]:
-    """What the measurements ran on."""
-    return {
-        "processor": _processor(),
-        "cores": os.cpu_count() or 1,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-    }
 
 
 def as_json(times: Sequence[CompressionTime]) -> dict[str, object]:
@@ -62,11 +48,3 @@ def _load(model: TrainedModel, policy: Relative, cache: Cache) -> float:
     assert hit
     level.network().load_state_dict(level.load_weights()[0])
     return time.perf_counter() - start
-
-
-def _processor() -> str:
-    """The processor's name; Linux tells it in /proc/cpuinfo only."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor()
