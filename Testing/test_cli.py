@@ -5,14 +5,17 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import SimpleITK as sitk  # noqa: N813
 from pytest import CaptureFixture, MonkeyPatch, TempPathFactory, approx, fixture, mark, raises
 from trained_folders import make_folder
@@ -66,11 +69,13 @@ def run(workplace: Path, monkeypatch: MonkeyPatch, capfd: CaptureFixture[str]) -
 
 
 def test_segment_writes_what_it_says_it_wrote(run: Run, workplace: Path) -> None:
-    first = run("segment", "ct.nii.gz", "out.nii.gz", "--model", "model", "--factor", "0.5", "--json")
-    again = run("segment", "ct.nii.gz", "again.nii.gz", "--model", "model", "--factor", "0.5", "--json")
+    asked = ("--model", "model", "--factor", "0.5", "--engine", "torch", "--json")
+    first = run("segment", "ct.nii.gz", "out.nii.gz", *asked)
+    again = run("segment", "ct.nii.gz", "again.nii.gz", *asked, "--in-process")
     assert first.returncode == 0, first.stderr
     said, said_again = json.loads(first.stdout), json.loads(again.stdout)
     assert (said["cache"], said_again["cache"]) == ("miss", "hit")
+    assert (said["engine"], said["policy"]["factor"]) == ("torch", 0.5)
     assert set(said["seconds"]) == {"load", "preprocess", "predict", "postprocess"} and said["peak_memory_bytes"] > 1e7
     image, out, twice = (sitk.ReadImage(str(workplace / f"{n}.nii.gz")) for n in ("ct", "out", "again"))
     assert out.GetSize() == image.GetSize() and out.GetSpacing() == image.GetSpacing()
@@ -86,8 +91,9 @@ def test_a_compressed_file_segments_like_the_level_it_holds(run: Run, workplace:
     assert made.returncode == 0, made.stderr
     report = json.loads(made.stdout)
     assert report["parameters"] < report["parameters_before"] and report["multiply_adds"] > 0
-    run("segment", "ct.nii.gz", "level.nrrd", "--model", "model", "--factor", "0.5")
-    shared = run("segment", "ct.nii.gz", "shared.nrrd", "--model", "small.tuckerseg")
+    here = ("--engine", "torch", "--in-process")
+    run("segment", "ct.nii.gz", "level.nrrd", "--model", "model", "--factor", "0.5", *here)
+    shared = run("segment", "ct.nii.gz", "shared.nrrd", "--model", "small.tuckerseg", *here)
     assert shared.returncode == 0, shared.stderr
     level, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(workplace / n))) for n in ("level.nrrd", "shared.nrrd"))
     assert np.array_equal(level, other)
@@ -103,7 +109,7 @@ def test_levels_lists_the_nine_published_ones(run: Run) -> None:
 
 
 def test_the_cache_is_listed_limited_and_cleared(run: Run, workplace: Path) -> None:
-    run("segment", "ct.nii.gz", "out.nii.gz", "--model", "model", "--factor", "0.4")
+    run("segment", "ct.nii.gz", "out.nii.gz", "--model", "model", "--factor", "0.4", "--in-process")
     assert json.loads(run("cache", "path", "--json").stdout)["folder"] == str(workplace / "cache")
     listed = json.loads(run("cache", "list", "--json").stdout)["entries"]
     assert 0.4 in [entry["policy"]["factor"] for entry in listed]
@@ -130,8 +136,11 @@ BAD = {
     "a fold that is not there": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--fold", "7"], "fold_7"),
     "one channel too many": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--channel", "ct.nii.gz"], "channel"),
     "no such device": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--device", "abacus"], "abacus"),
+    "no such engine": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--engine", "steam"], "steam"),
     "no such output folder": (["ct.nii.gz", "nowhere/out.nii.gz", "--model", "model"], "nowhere"),
     "an unknown output format": (["ct.nii.gz", "out.jpg", "--model", "model"], "out.jpg"),
+    "several images, no folder": (["ct.nii.gz", "other.nrrd", "out.nii.gz", "--model", "model"], "out.nii.gz"),
+    "two images of one name": (["ct.nii.gz", "ct.nrrd", "folder", "--model", "model"], "ct.nrrd"),
 }
 
 
@@ -166,7 +175,7 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
     arguments, named = BAD[case]
     (workplace / "out.nii.gz").write_bytes(b"what was here before")
     before = {path.name for path in workplace.iterdir()}
-    done = run("segment", *arguments, "--json")
+    done = run("segment", *arguments, "--json", "--in-process")
     assert done.returncode == 2
     assert done.stdout == "" and named in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert "Traceback" not in done.stderr
@@ -174,13 +183,58 @@ def test_bad_input_is_one_line_and_leaves_everything_as_it_was(
     assert (workplace / "out.nii.gz").read_bytes() == b"what was here before"
 
 
-def test_the_command_line_stands_alone(workplace: Path) -> None:
-    environment = {**os.environ, "TUCKERSEG_CACHE": str(workplace / "cache"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    command = [sys.executable, "-c", "from TuckerSegLib.cli import main; main()"]
+def test_several_scans_go_into_a_folder_and_a_bad_one_is_told(run: Run, workplace: Path, bad_inputs: None) -> None:
+    shutil.copy(workplace / "ct.nii.gz", workplace / "second.nii.gz")
+    scans = ("ct.nii.gz", "nan.nrrd", "second.nii.gz")
+    done = run("segment", *scans, "cohort", "--model", "model", "--factor", "0.5", "--suffix", ".nii.gz", "--json")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "nan.nrrd" in done.stderr, done.stderr
+    said = json.loads(done.stdout)
+    assert [Path(one["output"]).name for one in said["segmentations"]] == ["ct.nii.gz", "second.nii.gz"]
+    assert said["segmentations"][1]["cache"] == "hit" and [one["input"] for one in said["failed"]] == ["nan.nrrd"]
+    first, second = (sitk.ReadImage(str(workplace / one["output"])) for one in said["segmentations"])
+    assert np.array_equal(sitk.GetArrayFromImage(first), sitk.GetArrayFromImage(second))
+    assert sorted(path.name for path in (workplace / "cohort").iterdir()) == ["ct.nii.gz", "second.nii.gz"]
 
+
+def test_what_the_worker_refuses_is_one_line(run: Run) -> None:
+    refused = run("segment", "ct.nii.gz", "refused.nii.gz", "--model", "model", "--factor", "1.5", "--json")
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "outside" in refused.stderr
+
+
+def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) -> None:
+    make_folder(workplace / "slow", features=(16, 16, 32), patch_size=(32, 32, 32))
+    write_image(workplace / "large.nrrd", np.random.default_rng(0).normal(0, 300, (160, 160, 160)).astype(np.int16))
+    slow = next((workplace / "slow").rglob("plans.json")).parent
+    command = [*COMMAND, "segment", "large.nrrd", "large.nii.gz", "--model", str(slow), "--engine", "torch"]
+    running = subprocess.Popen(command, cwd=workplace, env=environment(workplace), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (workers := psutil.Process(running.pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(2)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said) == (130, "Cancelled: nothing was written.\n")
+    assert not (workplace / "large.nii.gz").exists()
+    assert workers and not psutil.wait_procs(workers, timeout=20)[1]
+
+
+COMMAND = [sys.executable, "-c", "from TuckerSegLib.cli import main; main()"]
+
+
+def environment(workplace: Path) -> dict[str, str]:
+    return {**os.environ, "TUCKERSEG_CACHE": str(workplace / "cache"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+
+
+def test_the_command_line_stands_alone(workplace: Path) -> None:
     def call(*arguments: str) -> Done:
         done = subprocess.run(
-            [*command, *arguments], cwd=workplace, env=environment, capture_output=True, text=True, timeout=600
+            [*COMMAND, *arguments],
+            cwd=workplace,
+            env=environment(workplace),
+            capture_output=True,
+            text=True,
+            timeout=600,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

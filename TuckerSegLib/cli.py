@@ -14,12 +14,12 @@ import typer
 from .cli_benchmark import app as benchmark_app
 from .cli_evaluate import evaluate
 from .cli_models import app as models_app
+from .cli_segment import segment
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
 
 if TYPE_CHECKING:
     from .levels import Level
     from .models.nnunet import TrainedModel
-    from .pipeline import Result
 
 app = typer.Typer(
     help="Segment CT and MR with Tucker-compressed nnU-Nets. Research software, not a medical device.",
@@ -31,6 +31,7 @@ cache_app = typer.Typer(help="The compressed networks kept on this computer.", n
 app.add_typer(cache_app, name="cache")
 app.add_typer(models_app, name="models")
 app.add_typer(benchmark_app, name="benchmark")
+app.command()(segment)
 app.command()(evaluate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
@@ -43,10 +44,6 @@ Model = Annotated[
     ),
 ]
 Fold = Annotated[list[str] | None, typer.Option("--fold", help="Use this fold only (may be repeated); all otherwise.")]
-Factor = Annotated[
-    float | None,
-    typer.Option("--factor", "-f", help="Share of each layer's channels that is kept, in (0, 1]; 1 is the original."),
-]
 Policy = Annotated[str, typer.Option("--policy", "-p", help="relative (as published), energy, vbmf or budget.")]
 Share = Annotated[
     float | None, typer.Option("--share", help="energy: of the squared singular values; budget: of the measure.")
@@ -57,46 +54,6 @@ Calibrate = Annotated[
     typer.Option("--calibrate", help="Fit on images: phantoms, a file or a folder (may be repeated); no labels."),
 ]
 Measure = Annotated[str | None, typer.Option("--measure", help="budget: parameters or multiply-adds.")]
-
-
-@app.command()
-def segment(
-    image: Annotated[Path, typer.Argument(metavar="INPUT", help="NIfTI, NRRD, MetaImage or a DICOM folder.")],
-    output: Annotated[Path, typer.Argument(help="A .seg.nrrd segmentation, or a .nii.gz, .nrrd or .mha label map.")],
-    model: Model = "sample",
-    factor: Factor = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
-    fold: Fold = None,
-    roi_subset: Annotated[str, typer.Option(help="Only these structures, such as liver,spleen; all otherwise.")] = "",
-    standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
-    as_json: Json = False,
-) -> None:
-    """Segment a volume."""
-    from . import console
-    from .io import check_output, read_volume, write_segmentation
-    from .tasks import segment_any
-
-    with console.json_alone(as_json):
-        check_output(output)
-        policy = _policy(factor)
-        volume = read_volume([image, *(channel or [])])
-        with console.progress_bar() as progress:
-            result = segment_any(
-                volume,
-                model,
-                policy,
-                folds=_folds(fold),
-                roi_subset=[name.strip() for name in roi_subset.split(",") if name.strip()],
-                device=device,
-                progress=progress,
-            )
-        write_segmentation(result.label_map, output, standard_names)
-    summary = _summary(result, output)
-    if as_json:
-        console.write_json(summary)
-    else:
-        _show_summary(result, output)
 
 
 @app.command()
@@ -252,16 +209,16 @@ def cache_limit(
 
 def main() -> None:
     """Run the command line: an error of this package's own is one line and exit code 2."""
-    from .console import errors, show_warnings
+    from .console import errors, say_error, show_warnings
 
     show_warnings()
     try:
         app()
-    except (KeyboardInterrupt, Cancelled):
-        errors.print("Cancelled: nothing was written.")
+    except (KeyboardInterrupt, Cancelled) as error:
+        errors.print(str(error) or "Cancelled: nothing was written.")
         sys.exit(130)
     except TuckerSegError as error:
-        errors.print(f"[bold red]Error:[/] {_escaped(error)}", soft_wrap=True, highlight=False)
+        say_error(str(error))
         sys.exit(2)
 
 
@@ -287,45 +244,6 @@ def _folds(folds: list[str] | None) -> list[int | str] | None:
     return [int(fold) if fold.isdecimal() else fold for fold in folds] if folds else None
 
 
-def _policy(factor: float | None) -> Any:
-    from .ranks import Relative
-
-    return Relative(1.0 if factor is None else factor)
-
-
-def _summary(result: "Result", output: Path) -> dict[str, object]:
-    from .memory import peak_memory
-
-    compression = result.level.compression
-    return {
-        "output": str(output),
-        "model": result.level.name,
-        "policy": dict(compression.policy) if compression else {"policy": "relative", "factor": 1.0},
-        "cache": "hit" if result.cache_hit else "miss",
-        "seconds": dict(result.seconds),
-        "peak_memory_bytes": peak_memory(),
-        "labels": [
-            {"label": label, "name": name, "voxels": voxels, "millilitres": millilitres}
-            for label, name, voxels, millilitres in _structures(result)
-        ],
-    }
-
-
-def _show_summary(result: "Result", output: Path) -> None:
-    from . import console
-
-    rows = [(name, f"{voxels:,}", f"{millilitres:.1f}") for _, name, voxels, millilitres in _structures(result)]
-    console.write_table(str(output), ("Structure", "Voxels", "Millilitres"), rows)
-    print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items()))
-
-
-def _structures(result: "Result") -> list[tuple[int, str, int, float]]:
-    label_map = result.label_map
-    counts = label_map.voxel_counts()
-    volume = label_map.geometry.voxel_volume
-    return [(label, label_map.names.get(label, str(label)), n, n * volume) for label, n in counts.items()]
-
-
 def _settings(policy: Any) -> str:
     return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in policy.items())
 
@@ -335,9 +253,3 @@ def _bytes(text: str) -> int:
     if not match or match[1].count(".") > 1:
         raise InputError(f"{text} is no size: write it like 500MB or 2GB.")
     return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))
-
-
-def _escaped(error: Exception) -> str:
-    from rich.markup import escape
-
-    return escape(str(error))

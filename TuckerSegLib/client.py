@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class SegmentRequest:
     """How to segment: see `pipeline.segment`.
 
     `structures` keeps these alone, all where it is empty; `exact_ranks` takes the published ranks at this factor
-    rather than those that are fast on this computer.
+    rather than those that are fast on this computer; `folds` uses these of a trained folder, all where it is empty.
     """
 
     model: str
@@ -42,17 +42,25 @@ class SegmentRequest:
     engine: str = "auto"
     structures: tuple[str, ...] = ()
     exact_ranks: bool = False
+    folds: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What a segmentation gave; `seconds` by stage, `engine` the one that ran, `peak_memory` of the worker in bytes."""
+    """What a segmentation gave.
+
+    `model` is its name and `policy` how it was compressed; `seconds` are by stage, `engine` is the one that ran,
+    `peak_memory` the worker's in bytes, and `warnings` are sentences for the user.
+    """
 
     label_map: LabelMap
+    model: str
+    policy: Mapping[str, Any]
     seconds: Mapping[str, float]
     cache_hit: bool
     engine: str
     peak_memory: int
+    warnings: Sequence[str] = ()
 
 
 class Job:
@@ -162,7 +170,8 @@ class Client:
     def call(self, method: str, **arguments: Any) -> Job:
         """One of the worker's other methods: its `result()` is a JSON object.
 
-        "ping"; "models"; "levels" of `model`; "cache_info"; "cache_clear".
+        "ping", which tells versions and what there is to choose from here; "models"; "levels" of `model`;
+        "cache_info"; "cache_clear".
         """
         job = Job(self, self._queue, {"method": method, "arguments": arguments})
         self._queue.add(job)

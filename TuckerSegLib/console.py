@@ -8,21 +8,25 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from .inference import Progress as RunProgress
-from .inference import ProgressCallback
+from .progress import Progress as RunProgress
+from .progress import ProgressCallback
 
 errors = Console(stderr=True)
 
 _FIRST_COLUMN = 24
 """Characters a table's first column gets at least, where it needs them; the others' headings wrap first."""
 _STAGES = {
+    "start": "Starting",
+    "load": "Opening the model",
     "compress": "Compressing the network",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
     "postprocess": "Resampling the labels",
+    "resample": "Resampling",
 }
 
 
@@ -30,6 +34,16 @@ def show_warnings() -> None:
     """Log messages of this package, as one line each on standard error."""
     handler = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
     logging.getLogger("TuckerSegLib").handlers = [handler]
+
+
+def say_error(sentence: str) -> None:
+    """One line on standard error, however long."""
+    errors.print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+
+
+def say_warning(sentence: str) -> None:
+    """As `show_warnings` shows them, for a warning of another process."""
+    errors.print(escape(sentence), soft_wrap=True, highlight=False)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """What a worker can be asked for, by name; knows nothing of processes and pipes."""
 
-import importlib.util
+import logging
 import platform
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,10 +13,11 @@ import torch
 from . import peak, structures
 from .cache import Cache
 from .client import SegmentRequest
+from .engines.choice import engines
 from .engines.store import Store
 from .errors import InputError
 from .models.totalsegmentator import task_names
-from .pipeline import run
+from .pipeline import DEVICES, ORIGINAL, Result, run, torch_device
 from .progress import Cancellation, Progress, ProgressCallback
 from .protocol import Json
 from .ranks import RankPolicy, Relative
@@ -79,24 +81,29 @@ class Service:
     def _segment(
         self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
     ) -> Answer:
-        start = time.perf_counter()
         peak.reset()
         progress(Progress("load", 0.0, None))
-        if request.model in task_names():
-            return _segment_task(request, volume, progress, cancellation)
-        model = self._warm.model(request.model)
+        with _warnings() as warnings:
+            if request.model in task_names():
+                result = _segment_task(request, volume, progress, cancellation)
+            else:
+                result = self._segment_model(request, volume, progress, cancellation)
+        return Answer(_account(result, warnings), result.label_map)
+
+    def _segment_model(
+        self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+    ) -> Result:
+        start = time.perf_counter()
+        model = self._warm.model(request.model, request.folds)
         structures.check(tuple(model.labels.values()), request.structures)
         ready, warm = self._warm.ready(model, _policy(request), request.device, request.engine, progress, cancellation)
         loading = time.perf_counter() - start
         result = run(ready, volume, progress, cancellation)
-        return Answer(
-            {
-                "seconds": {"load": loading, **result.seconds},
-                "cache_hit": warm or result.cache_hit,
-                "engine": result.engine,
-                "peak_memory": peak.since_reset(),
-            },
-            structures.only(result.label_map, request.structures),
+        return replace(
+            result,
+            label_map=structures.only(result.label_map, request.structures),
+            seconds={"load": loading, **result.seconds},
+            cache_hit=warm or result.cache_hit,
         )
 
     def _levels(self, model: str) -> Json:
@@ -114,8 +121,10 @@ class Service:
 
 def _segment_task(
     request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
-) -> Answer:
-    result = segment_task(
+) -> Result:
+    if request.folds:
+        raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
+    return segment_task(
         volume,
         request.model,
         _policy(request),
@@ -125,12 +134,48 @@ def _segment_task(
         progress=progress,
         cancellation=cancellation,
     )
-    said = {"seconds": result.seconds, "cache_hit": result.cache_hit, "engine": result.engine}
-    return Answer({**said, "peak_memory": peak.since_reset()}, result.label_map)
+
+
+def _account(result: Result, warnings: list[str]) -> Json:
+    """What a `client.Finished` tells besides the label map."""
+    compression = result.level.compression
+    return {
+        "model": result.level.name,
+        "policy": dict(compression.policy if compression else ORIGINAL.settings),
+        "seconds": dict(result.seconds),
+        "cache_hit": result.cache_hit,
+        "engine": result.engine,
+        "peak_memory": peak.since_reset(),
+        "warnings": warnings,
+    }
+
+
+class _Collector(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.sentences: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.sentences.append(record.getMessage())
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """The sentences that this package warns with in the block."""
+    collector = _Collector(logging.WARNING)
+    logger = logging.getLogger(__package__)
+    logger.addHandler(collector)
+    try:
+        yield collector.sentences
+    finally:
+        logger.removeHandler(collector)
 
 
 def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
-    return SegmentRequest(**{**arguments, "structures": tuple(arguments.get("structures", ()))})
+    lists = {name: tuple(arguments.get(name, ())) for name in ("structures", "folds")}
+    return SegmentRequest(**{**arguments, **lists})
 
 
 def _policy(request: SegmentRequest) -> RankPolicy:
@@ -138,8 +183,24 @@ def _policy(request: SegmentRequest) -> RankPolicy:
 
 
 def _ping() -> Json:
-    openvino = importlib.util.find_spec("openvino") is not None
-    return {"python": platform.python_version(), "torch": torch.__version__, "openvino": openvino}
+    """Versions, and what a request can name as its device and its engine on this computer."""
+    devices = _devices()
+    runnable = [
+        engine.name
+        for engine in engines(Store(Cache().folder))
+        if any(engine.supports(torch_device(device)) for device in devices)
+    ]
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    return {**versions, "devices": devices, "engines": ["auto", *runnable]}
+
+
+def _devices() -> list[str]:
+    found = []
+    for name in DEVICES:
+        with suppress(InputError):
+            torch_device(name)
+            found.append(name)
+    return found
 
 
 def _models() -> Json:

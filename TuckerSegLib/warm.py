@@ -1,7 +1,7 @@
 """Models and prepared networks kept from one request to the next, as many as the memory allows."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -60,13 +60,14 @@ class Warm:
         self._models: Recent[TrainedModel] = Recent(_MODELS)
         self._ready: Recent[Ready] = Recent(psutil.virtual_memory().total // _SHARE, _size)
 
-    def model(self, which: str) -> TrainedModel:
-        """The model called `which`, opened anew when its files have changed.
+    def model(self, which: str, folds: Sequence[int | str] = ()) -> TrainedModel:
+        """The model called `which`, or these folds of it, opened anew when its files have changed.
 
         Raises:
             ModelError: there is no such model, or it cannot be used.
         """
-        return self._models.get((which, _stamp(which)), lambda: open_model(which))[0]
+        key = (which, tuple(folds), _stamp(which))
+        return self._models.get(key, lambda: open_model(which, list(folds) or None))[0]
 
     def ready(
         self,
