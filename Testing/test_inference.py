@@ -218,7 +218,7 @@ def test_labelling_one_output_at_a_time_is_nnunets_export(
     theirs = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, model.plans_manager, model.configuration_manager, model.label_manager, properties
     )
-    ours = labels_of(logits, model, properties, lambda output: None)
+    ours = labels_of(logits, model, properties, lambda done, steps: None)
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(ours, theirs)
 

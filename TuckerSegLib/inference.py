@@ -10,7 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
-from .labelling import Properties, labels_of, resampling_is_needed
+from .grids import Properties
+from .labelling import labels_of, resampling_is_needed
+from .models.head import Head
 from .models.nnunet import TrainedModel, quiet
 from .progress import Cancellation, Progress, ProgressCallback
 from .readers import ReadImage, read
@@ -32,14 +34,16 @@ def predict(
     *,
     device: torch.device,
     step: float = 0.5,
+    head: Head | None = None,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
 ) -> tuple[Labels, dict[str, float]]:
     """Segment a volume; with `model.network()` and `model.load_weights()` the labels are nnUNetv2_predict's.
 
     `network` maps a patch (1, channels, *model.patch_size) to (1, outputs, *model.patch_size); each of `weights`, one
-    state dict a fold, is loaded into it in turn. It stays on `device`. Patches lie `step` of their size apart. The
-    result is the label map (K, J, I) and the seconds each stage took.
+    state dict a fold, is loaded into it in turn. It stays on `device`. Patches lie `step` of their size apart. With
+    `head` the network gives features instead, and the head, which takes those of all folds, is applied once at the
+    end. The result is the label map (K, J, I) and the seconds each stage took.
 
     Raises:
         InputError: the volume's channels are not those the model needs.
@@ -53,9 +57,9 @@ def predict(
         image = read(volume, model.plans["image_reader_writer"])
         data, properties = _preprocess(model, image)
         run.enter("predict")
-        logits = _logits(model, network, weights, data, properties, device, step, run)
+        answers = _answers(model, network, weights, data, properties, device, step, head, run)
         run.enter("postprocess")
-        labels = image.restore(_labels(model, logits, properties, run))
+        labels = image.restore(labels_of(answers, model, properties, run.step, head))
     return np.ascontiguousarray(labels), run.finish()
 
 
@@ -131,7 +135,7 @@ def _preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Properti
     return torch.from_numpy(data).to(torch.float32), properties
 
 
-def _logits(
+def _answers(
     model: TrainedModel,
     network: nn.Module,
     weights: Sequence[Mapping[str, Tensor]],
@@ -139,19 +143,18 @@ def _logits(
     properties: Properties,
     device: torch.device,
     step: float,
+    head: Head | None,
     run: _Run,
 ) -> Tensor:
-    """(outputs, *preprocessed shape), half precision, on the CPU."""
+    """(outputs or features, *preprocessed shape) on the CPU."""
     from .sliding_window import SlidingWindow  # imports most of nnU-Net, which takes seconds
 
     later = _seconds_of_labelling(model, data, properties)
-    window = SlidingWindow(model, network, weights, device, lambda done, calls: run.step(done, calls, later), step)
-    logits: Tensor = window.predict_logits_from_preprocessed_data(data).cpu()
-    return logits
-
-
-def _labels(model: TrainedModel, logits: Tensor, properties: Properties, run: _Run) -> Labels:
-    return labels_of(logits, model, properties, lambda output: run.step(output, len(logits)))
+    features = head.features // len(weights) if head else None
+    window = SlidingWindow(
+        model, network, weights, device, lambda done, calls: run.step(done, calls, later), step, features
+    )
+    return window.answers(data)
 
 
 def _seconds_of_labelling(model: TrainedModel, data: Tensor, properties: Properties) -> float:

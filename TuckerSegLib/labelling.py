@@ -1,61 +1,84 @@
-"""From the network's outputs on nnU-Net's grid to labels on the image's grid, one output at a time.
+"""From the network's answers on nnU-Net's grid to labels on the image's grid, never all outputs at once.
 
 nnU-Net's own export resamples all outputs before it compares them, which for a hundred structures needs more memory
-than most computers have. Comparing each with the best so far gives the same labels.
+than most computers have. Comparing each with the best so far gives the same labels; so does comparing the outputs that
+a head makes of a few voxels' features.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from .deciding import BeforeStep, Choose, Deciding
 from .errors import ModelError
+from .grids import Properties, linear, shape_wanted, spacings
+from .models.head import Head
 from .models.nnunet import TrainedModel
 
 Scores = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.unsignedinteger]
-Properties = dict[str, Any]
-"""What nnU-Net's preprocessing notes about an image: its spacing, and its shape and place before each step."""
 
 
 def labels_of(
-    logits: Tensor, model: TrainedModel, properties: Properties, before_output: Callable[[int], None]
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None = None
 ) -> Labels:
-    """The label map (z, y, x) of an image from its `logits`, (outputs, *preprocessed shape).
+    """The label map (z, y, x) of an image from the network's `answers`, (channels, *preprocessed shape).
 
-    `before_output` is told the index of each output before it is resampled, and may raise to stop.
+    They are the features that `head` takes; without one they are the scores. `before` is told how many of all steps
+    are done before each, and may raise to stop.
 
     Raises:
         ModelError: the network answered with numbers that are not finite.
     """
-    cropped = _drawn_regions if model.label_manager.has_regions else _best_labels
-    inside = cropped(_resampled(logits, model, properties, before_output), model)
+    inside = _inside(answers, model, properties, before, head)
     labels = np.zeros(properties["shape_before_cropping"], inside.dtype)
     labels[tuple(slice(first, end) for first, end in properties["bbox_used_for_cropping"])] = inside
     return labels.transpose(model.plans_manager.transpose_backward)
 
 
-def resampling_is_needed(logits: Tensor, properties: Properties) -> bool:
-    return tuple(logits.shape[1:]) != tuple(properties["shape_after_cropping_and_before_resampling"])
+def resampling_is_needed(answers: Tensor, properties: Properties) -> bool:
+    return tuple(answers.shape[1:]) != shape_wanted(properties)
+
+
+def _inside(
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
+) -> Labels:
+    """The labels of the cropped image."""
+    grid = linear(model, properties, answers.shape[1:])
+    if head is None or grid is None:
+        compared = _drawn_regions if model.label_manager.has_regions else _best_labels
+        return compared(_resampled(answers, model, properties, before, head), model)
+    deciding = Deciding(answers, head, _choose(model), _label_type(model))
+    if resampling_is_needed(answers, properties):
+        return deciding.labels_between(grid, before)
+    return deciding.labels(before)
+
+
+def _choose(model: TrainedModel) -> Choose:
+    if not model.label_manager.has_regions:
+        return lambda scores: scores.argmax(1)
+    # Of the regions that a voxel is in, the one that is drawn last stays.
+    drawn = torch.tensor([0, *model.dataset["regions_class_order"]])
+    order = torch.arange(1, len(drawn))
+    return lambda scores: drawn[(order * (scores > 0)).amax(1)]
 
 
 def _resampled(
-    logits: Tensor, model: TrainedModel, properties: Properties, before_output: Callable[[int], None]
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
 ) -> Iterator[Scores]:
     """Each output on the cropped image's grid, by the model's own resampling."""
-    shape = properties["shape_after_cropping_and_before_resampling"]
-    image_spacing = [properties["spacing"][axis] for axis in model.plans_manager.transpose_forward]
-    spacing = [*image_spacing[: len(shape) - model.dimensions], *model.spacing]
-    for index in range(len(logits)):
-        before_output(index)
-        output = logits[index : index + 1]
+    spacing, image_spacing = spacings(model, properties)
+    outputs = head.outputs if head else len(answers)
+    for index in range(outputs):
+        before(index, outputs)
+        output = head.output(index, answers) if head else answers[index : index + 1]
         if not torch.isfinite(output).all():
             raise ModelError("The network's answer is not finite: the model is damaged or the image not of its kind.")
-        scores = model.configuration_manager.resampling_fn_probabilities(output, shape, spacing, image_spacing)
-        yield np.asarray(scores)[0]
+        resample = model.configuration_manager.resampling_fn_probabilities
+        yield np.asarray(resample(output, shape_wanted(properties), spacing, image_spacing))[0]
 
 
 def _best_labels(outputs: Iterator[Scores], model: TrainedModel) -> Labels:

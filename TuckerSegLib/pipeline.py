@@ -15,6 +15,7 @@ from .engines.folds import Folds
 from .engines.store import Store
 from .errors import InputError, ModelError
 from .inference import predict
+from .models.head import Head, split
 from .models.nnunet import TrainedModel, Weights
 from .progress import Cancellation, Progress, ProgressCallback
 from .ranks import RankPolicy, Relative
@@ -26,12 +27,16 @@ ORIGINAL = Relative(1.0)
 
 @dataclass(frozen=True)
 class Ready:
-    """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time."""
+    """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time.
+
+    With `head` the network gives features, and the scores are what it makes of them.
+    """
 
     level: TrainedModel
     network: Folds
     device: torch.device
     cache_hit: bool
+    head: Head | None = None
 
 
 @dataclass(frozen=True)
@@ -100,9 +105,11 @@ def make_ready(
     level, cache_hit = level_of(model, policy, cache, progress, cancellation)
     weights = _Weights(level)
     check = (cancellation or Cancellation()).raise_if_cancelled
-    network = prepared(_sources(level, weights), where, engine, Store(cache.folder), check)
+    # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
+    head = None if engine == "torch" and level.compression is None else _head(level, weights)
+    network = prepared(_sources(level, weights, head is not None), where, engine, Store(cache.folder), check)
     weights.forget()
-    return Ready(level, network, where, cache_hit)
+    return Ready(level, network, where, cache_hit, head)
 
 
 def run(
@@ -120,6 +127,7 @@ def run(
         volume,
         device=ready.device,
         step=step,
+        head=ready.head,
         progress=progress,
         cancellation=cancellation,
     )
@@ -143,14 +151,25 @@ class _Weights:
         self._folds = None
 
 
-def _sources(level: TrainedModel, weights: _Weights) -> list[Source]:
+def _sources(level: TrainedModel, weights: _Weights, without_head: bool) -> list[Source]:
     """The level's folds, to be prepared by an engine."""
     patch = (level.num_input_channels, *level.patch_size)
     policy = dict(level.compression.policy) if level.compression else ORIGINAL.settings
+    part, network = (" without head", _trunk) if without_head else ("", _network)
     return [
-        Source(f"{level.fingerprint} {policy} {fold}", partial(_network, level, weights, fold), patch)
+        Source(f"{level.fingerprint} {policy} {fold}{part}", partial(network, level, weights, fold), patch)
         for fold in range(len(weights.folds()))
     ]
+
+
+def _head(level: TrainedModel, weights: _Weights) -> Head | None:
+    """What makes scores of all folds' features; None where there are no fewer features than scores."""
+    head = Head.mean([split(_network(level, weights, fold))[1] for fold in range(len(weights.folds()))])
+    return head if head.features < head.outputs else None
+
+
+def _trunk(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
+    return split(_network(level, weights, fold))[0]
 
 
 def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:

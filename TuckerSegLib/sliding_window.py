@@ -18,9 +18,11 @@ BeforeCall = Callable[[int, int], None]
 
 
 class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
-    """Runs a network over a preprocessed image as nnU-Net does: `predict_logits_from_preprocessed_data`.
+    """Runs a network over a preprocessed image as nnU-Net does: `answers`.
 
-    `weights` holds one state dict a fold; the folds' outputs are averaged, and mirror images where the model allows.
+    `weights` holds one state dict a fold. Patches and, where the model allows, mirror images are averaged, and so are
+    folds. With `features`, the number of channels of each fold's network, which then lacks its head, the folds' follow
+    one another instead: each has a head of its own.
     """
 
     def __init__(
@@ -31,7 +33,9 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         device: torch.device,
         before_call: BeforeCall,
         step: float = 0.5,
+        features: int | None = None,
     ) -> None:
+        self._features = features
         self._before_call = before_call
         self._calls = 0
         self._calls_in_all = 0
@@ -46,6 +50,20 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
                 model.trainer,
                 model.mirror_axes,
             )
+
+    def answers(self, data: Tensor) -> Tensor:
+        """(channels, *spatial) on the CPU from a preprocessed image (C, *spatial).
+
+        Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
+        """
+        if self._features is None:
+            logits: Tensor = self.predict_logits_from_preprocessed_data(data).cpu()
+            return logits
+        folds, features = self.list_of_parameters, []
+        for fold in folds:
+            self.network.load_state_dict(fold)
+            features.append(self.predict_sliding_window_return_logits(data).cpu())
+        return features[0] if len(folds) == 1 else torch.cat(features)
 
     def _count(self) -> None:
         self._before_call(self._calls, max(self._calls_in_all, self._calls + 1))
@@ -66,11 +84,12 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         weight: Any = None
         patch: Any = None
         prediction: Any = None
+        channels = self._features or self.label_manager.num_segmentation_heads
+        options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
         try:
             data = data.to(home)
-            heads = self.label_manager.num_segmentation_heads
-            logits = torch.zeros((heads, *data.shape[1:]), dtype=torch.half, device=home)
-            weight = torch.zeros(data.shape[1:], dtype=torch.half, device=home)
+            logits = torch.zeros((channels, *data.shape[1:]), **options)
+            weight = torch.zeros(data.shape[1:], **options)
             gaussian = compute_gaussian(
                 tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
             )
