@@ -1,8 +1,12 @@
 """`tuckerseg benchmark`: the measurements that the documents quote."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from .benchmarks.pipeline import Measured
 
 app = typer.Typer(help="Measure on this computer what the documents claim.", no_args_is_help=True)
 
@@ -32,3 +36,46 @@ def compression(
     rows = [(f"{t.factor:g}", f"{t.parameters:,}", f"{t.make:.1f} s", f"{t.load:.2f} s") for t in times]
     console.write_table(opened.name, ("Factor", "Parameters", "Made in", "Loaded in"), rows)
     print(", ".join(f"{name} {value}" for name, value in computer().items()))
+
+
+@app.command()
+def pipeline(
+    image: Annotated[Path, typer.Option("--image", "-i", help="NIfTI file to segment.")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="sample, a task of TotalSegmentator's, or a trained nnU-Net's folder.")
+    ] = "sample",
+    factor: Annotated[
+        list[float] | None, typer.Option("--factor", "-f", help="May be repeated; 1, 0.5, 0.3 and 0.1 otherwise.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each program.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """From file to file, beside TotalSegmentator or nnU-Net: seconds, memory and agreement."""
+    from . import console
+    from .benchmarks import pipeline as measured
+    from .benchmarks.computer import computer
+
+    with console.json_alone(as_json), console.errors.status("") as status:
+        found = measured.pipeline(model, image, factor or measured.FACTORS, repeats, status.update)
+    if as_json:
+        console.write_json(measured.as_json(model, image, found))
+        return
+    columns = ("", "Seconds", "Fastest to slowest", "Times faster", "Peak memory", "Of stock", "Equal voxels", "Dice")
+    console.write_table(f"{model} on {image.name}, file to file", columns, [_compared(one, found[0]) for one in found])
+    print(", ".join(f"{name} {value}" for name, value in (computer() | measured.versions(found)).items()))
+
+
+def _compared(one: "Measured", stock: "Measured") -> tuple[str, ...]:
+    from . import console
+
+    name = one.program if one is stock else f"{one.program} {one.factor:g} ({one.engine})"
+    return (
+        name,
+        f"{one.median:.1f}",
+        f"{min(one.seconds):.1f} to {max(one.seconds):.1f}",
+        f"{stock.median / one.median:.1f}",
+        console.size(one.peak),
+        f"{one.peak / stock.peak:.2f}",
+        f"{one.equal:.2%}",
+        f"{one.dice:.3f}",
+    )
