@@ -28,6 +28,7 @@ for folder in (HERE, HERE.parent):
         sys.path.append(str(folder))
 
 from TuckerSegPanel import downloads, levels, measurements, models, packages, sample, sequences, settings, stages, views  # noqa: E402
+from TuckerSegPanel.choice_list import ChoiceList  # noqa: E402
 from TuckerSegPanel.levels import LEVELS, Cost  # noqa: E402
 from TuckerSegPanel.measurements import Expected, Measurements  # noqa: E402
 from TuckerSegPanel.model_list import ModelList  # noqa: E402
@@ -81,6 +82,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._entered = False
         self._missing: list[packages.Package] = []
         self._costs: dict[str, dict[float, Cost]] = {}
+        self._computerKnown = False
 
     def setup(self) -> None:
         ScriptedLoadableModuleWidget.setup(self)
@@ -118,6 +120,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._modelList.fill(models.offered_models())
         self.refresh()
         self._askForCosts()
+        self._askForComputer()
 
     def exit(self) -> None:
         self._entered = False
@@ -149,11 +152,10 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _fillSelectors(self) -> None:
         devices = [_("Automatic"), _("CPU"), _("NVIDIA GPU (CUDA)"), _("Apple GPU (MPS)")]
-        for key, title in zip(DEVICES, devices, strict=True):
-            self.ui.deviceSelector.addItem(title, key)
         engines = [_("Automatic"), *ENGINE_NAMES.values()]
-        for key, title in zip(ENGINES, engines, strict=True):
-            self.ui.engineSelector.addItem(title, key)
+        titles = dict(zip(DEVICES, devices, strict=True)), dict(zip(ENGINES, engines, strict=True))
+        self._deviceList = ChoiceList(self.ui.deviceSelector, titles[0], ["auto", "cpu"])
+        self._engineList = ChoiceList(self.ui.engineSelector, titles[1], ["auto"])
         self._modelList.fill(models.offered_models())
         menu = qt.QMenu(self.ui.browseButton)
         menu.addAction(_("Trained nnU-Net folder…")).connect("triggered()", self.onBrowseFolder)
@@ -165,8 +167,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.outputSelector.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._choose(segmentation=node))
         self.ui.modelSelector.connect("currentIndexChanged(int)", self.onModel)
         self.ui.levelSlider.connect("valueChanged(int)", lambda position: self._choose(factor=LEVELS[position]))
-        self.ui.deviceSelector.connect("currentIndexChanged(int)", lambda index: self._choose(device=DEVICES[index]))
-        self.ui.engineSelector.connect("currentIndexChanged(int)", lambda index: self._choose(engine=ENGINES[index]))
+        self.ui.deviceSelector.connect("activated(int)", lambda _index: self._choose(device=self._deviceList.key))
+        self.ui.engineSelector.connect("activated(int)", lambda _index: self._choose(engine=self._engineList.key))
         self.ui.standardNamesCheckBox.connect("toggled(bool)", lambda on: self._choose(standard_names=on))
         self.ui.allFramesCheckBox.connect("toggled(bool)", lambda on: self._choose(all_frames=on))
         self.ui.exactRanksCheckBox.connect("toggled(bool)", lambda on: self._choose(exact_ranks=on))
@@ -228,8 +230,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.show3DButton.setSegmentationNode(chosen.segmentation)
         self._modelList.choose(chosen.model)
         self.ui.levelSlider.value = chosen.position
-        self.ui.deviceSelector.currentIndex = DEVICES.index(chosen.device)
-        self.ui.engineSelector.currentIndex = ENGINES.index(chosen.engine)
+        self._deviceList.choose(chosen.device)
+        self._engineList.choose(chosen.engine)
         self._structureList.fill(models.structures_of(chosen.model), chosen.structures)
         self.ui.standardNamesCheckBox.checked = chosen.standard_names
         self.ui.allFramesCheckBox.checked = chosen.all_frames
@@ -243,7 +245,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             expected = Expected(expected.seconds, None)
         else:
             factor = chosen.factor
-        self.ui.costLabel.text = levels.describe(factor, costs.get(factor), expected)
+        self.ui.savingsLabel.text = levels.savings(factor, costs.get(factor))
+        self.ui.expectedLabel.text = levels.expectation(factor, expected)
 
     def _expected(self, chosen: Parameters) -> Expected:
         size = _millilitres(chosen.volume)
@@ -342,6 +345,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def onSegmented(self, outcome: Outcome) -> None:
         self._choose(segmentation=outcome.segmentation)
         finished = outcome.finished
+        for warning in finished.warnings:
+            self.log(warning)
         self._tell(
             _("{count} structures in {duration}, by {engine} ({level})").format(
                 count=outcome.segmentation.GetSegmentation().GetNumberOfSegments(),
@@ -406,7 +411,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._tell(_("Making the phantom CT"))
         self.ui.sampleButton.enabled = False
         try:
-            node = sample.load_phantom()
+            node = self.logic.loadSample()
         except TuckerSegError as error:
             self._report(error)
             return
@@ -475,6 +480,16 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if model and not self._missing and self._entered and model not in self._costs:
             self._costs[model] = {}
             self.logic.ask("levels", lambda answer: self.onCosts(model, answer), model=model)
+
+    def _askForComputer(self) -> None:
+        """Which devices and engines there are is known to the worker, which has PyTorch."""
+        if not self._missing and not self._computerKnown:
+            self.logic.ask("ping", self.onComputer)
+
+    def onComputer(self, answer: dict[str, Any]) -> None:
+        self._computerKnown = True
+        self._deviceList.offer(answer["devices"])
+        self._engineList.offer(answer["engines"])
 
     def onCosts(self, model: str, answer: dict[str, Any]) -> None:
         costs = [Cost.of(level) for level in answer["levels"]]
@@ -581,6 +596,14 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         self.start(Listener(run, progress or ignore, lambda outcome: finished(outcome.segmentation), failed or ignore))
         return run
 
+    def loadSample(self) -> "slicer.vtkMRMLScalarVolumeNode":
+        """A phantom CT, made on the spot, as a new volume of the scene.
+
+        Raises:
+            TuckerSegError: the Python packages that make it are missing.
+        """
+        return sample.load_phantom()
+
     @property
     def busy(self) -> bool:
         """Whether something is being segmented."""
@@ -675,7 +698,7 @@ class TuckerSegTest(ScriptedLoadableModuleTest):
     def test_TuckerSeg1(self) -> None:
         logic = TuckerSegLogic()
         try:
-            volume = sample.load_phantom()
+            volume = logic.loadSample()
             self.segmentsAtTwoLevels(logic, volume)
             self.cancellingLeavesTheSceneAsItWas(logic, volume)
             self.comparesWithTheOriginal(logic, volume)

@@ -42,9 +42,10 @@ class SampleDataLogic:
         return self.downloadSamples(sampleName)[0]
 
     def downloadFromSource(self, source):
-        if source.customDownloader is None:
-            raise NotImplementedError("The host downloads nothing: give the sample a customDownloader")
-        return source.customDownloader(source)
+        raise NotImplementedError(
+            "Slicer's logic downloads what has an address and ignores a customDownloader, which its panel alone calls; "
+            "this host downloads nothing"
+        )
 
 
 def sample_data_module() -> ModuleType:

@@ -30,12 +30,8 @@ class Cost:
         return cls(level["factor"], level["parameters_removed"], level["flops_removed"])
 
 
-def describe(factor: float, cost: Cost | None, expected: Expected) -> str:
-    """The line under the slider; what is not known is said to be unknown."""
-    return f"{_saved(factor, cost)}\n{_time(expected)} · {_agreement(factor, expected)}"
-
-
-def _saved(factor: float, cost: Cost | None) -> str:
+def savings(factor: float, cost: Cost | None) -> str:
+    """The first line under the slider; what is not known is said to be unknown."""
     if factor == 1:
         return _("DF 1: the original network, nothing removed")
     if cost is None:
@@ -45,10 +41,13 @@ def _saved(factor: float, cost: Cost | None) -> str:
     )
 
 
+def expectation(factor: float, expected: Expected) -> str:
+    """The second line: of this computer, and of this network."""
+    return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=_agreement(factor, expected))
+
+
 def _time(expected: Expected) -> str:
-    if expected.seconds is None:
-        return _("Time on this computer unknown")
-    return _("About {duration} on this computer").format(duration=duration(expected.seconds))
+    return _("time unknown") if expected.seconds is None else duration(expected.seconds)
 
 
 def _agreement(factor: float, expected: Expected) -> str:
@@ -57,7 +56,7 @@ def _agreement(factor: float, expected: Expected) -> str:
     if expected.agreement is None:
         return _("agreement unknown")
     if expected.agreement < POOR_AGREEMENT:
-        return _("agreement only {dice:.2f} (poor)").format(dice=expected.agreement)
+        return _("agreement {dice:.2f} (poor)").format(dice=expected.agreement)
     return _("agreement {dice:.3f}").format(dice=expected.agreement)
 
 

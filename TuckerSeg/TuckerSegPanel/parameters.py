@@ -11,8 +11,9 @@ from typing import Any
 from .levels import LEVELS
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-ENGINES = ("auto", "torch", "openvino")
-ENGINE_NAMES = {"torch": "PyTorch", "openvino": "OpenVINO"}
+ENGINES = ("auto", "fused", "torch", "openvino")
+"""All there are; which of them this computer has, its worker tells."""
+ENGINE_NAMES = {"fused": "PyTorch (fused)", "torch": "PyTorch", "openvino": "OpenVINO"}
 DEFAULT_MODEL = "sample"
 DEFAULT_FACTOR = 1.0
 """The original network: whoever wants it faster says so, having seen what that costs."""

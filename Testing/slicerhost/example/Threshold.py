@@ -154,6 +154,7 @@ class ThresholdTest(ScriptedLoadableModuleTest):
         import SampleData
 
         self.delayDisplay("Starting the test")
-        node = SampleData.SampleDataLogic().downloadSample("Ramp")
+        source = SampleData.SampleDataLogic().sourceForSampleName("Ramp")
+        node = source.customDownloader(source)[0]
         self.assertEqual(ThresholdLogic().process(node, 19), 4)
         self.delayDisplay("Test passed")
