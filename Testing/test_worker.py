@@ -132,6 +132,7 @@ class TestSegmenting:
 
         assert set(finished.seconds) == {"load", "preprocess", "predict", "postprocess"}
         assert finished.engine == "torch"
+        assert (finished.policy["factor"], finished.warnings) == (1.0, [])
         assert 50e6 < finished.peak_memory < 5e9
 
     def test_tells_how_far_it_is(self, client: Client, slow_model: str) -> None:
@@ -314,6 +315,8 @@ class TestErrors:
         [
             (SegmentRequest("/nowhere"), ModelError, "no model /nowhere"),
             (SegmentRequest("MODEL", factor=2.0), InputError, "outside"),
+            (SegmentRequest("MODEL", folds=(7,)), ModelError, "fold_7"),
+            (SegmentRequest("total", folds=(0,)), InputError, "prescribes its folds"),
             (SegmentRequest("MODEL", device="toaster"), InputError, "no device toaster"),
             (SegmentRequest("MODEL", engine="steam"), InputError, "no engine steam"),
             (SegmentRequest("MODEL", structures=("structure_22",)), InputError, "did you mean structure_2"),
@@ -383,6 +386,14 @@ class TestOtherMethods:
 
         assert [level["factor"] for level in levels] == [1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
         assert set(levels[0]) >= {"parameters", "gflops", "parameters_removed", "flops_removed"}
+
+    def test_what_there_is_to_choose_from_can_be_chosen(self, client: Client, model: str) -> None:
+        told = client.call("ping").wait()
+
+        assert {"auto", "cpu"} <= set(told["devices"]) and {"auto", "torch"} <= set(told["engines"])
+        for engine in told["engines"]:
+            finished = client.segment(scan(), SegmentRequest(model, device="cpu", engine=engine)).wait()
+            assert engine in ("auto", finished.engine)
 
     def test_the_cache(self, client: Client, model: str) -> None:
         client.segment(scan(), SegmentRequest(model, 0.4)).wait()

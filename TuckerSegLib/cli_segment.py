@@ -32,10 +32,13 @@ class Scan:
 
 
 def segment(
-    images: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="NIfTI, NRRD, MetaImage, DICOM folders.")],
+    images: Annotated[list[Path], typer.Argument(metavar="INPUT", help="NIfTI, NRRD, MetaImage, DICOM folders.")],
     output: Annotated[
         Path,
-        typer.Argument(help="A .seg.nrrd segmentation, a .nii.gz, .nrrd or .mha label map, or a folder for many."),
+        typer.Argument(
+            metavar="OUTPUT",
+            help="A .seg.nrrd segmentation, a .nii.gz, .nrrd or .mha label map, or a folder for many.",
+        ),
     ],
     model: Annotated[
         str,
