@@ -1,0 +1,189 @@
+"""A network's graph, rewritten so that wide activations are seen only by what can take them tile by tile.
+
+A pointwise convolution of a concatenation is the sum of its parts' pointwise convolutions; two pointwise convolutions
+in a row are one. What then stands as *last* -> norm -> activation -> *first* becomes a `FusedBlock`. All of it is exact.
+"""
+
+import math
+import operator
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, fx, nn
+
+from ..tucker import Convolution
+from .block import BatchOfOneNorm, FusedBlock, Norm
+
+_POINTWISE = (nn.Conv2d, nn.Conv3d)
+_NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
+_ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
+_NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
+
+
+def rewritten(network: nn.Module) -> fx.GraphModule:
+    """The same function as `network`, which is in evaluation mode; its weights are shared where they stay.
+
+    Raises:
+        Exception: whatever torch.fx raises where a network's course depends on its input.
+    """
+    graph = _Graph(fx.symbolic_trace(network))
+    graph.drop_what_does_nothing()
+    graph.split_concatenations()
+    graph.compose_pointwise()
+    graph.fuse()
+    graph.replace_norms()
+    return graph.finished()
+
+
+def is_pointwise(module: nn.Module | None) -> bool:
+    return (
+        isinstance(module, _POINTWISE)
+        and module.groups == 1
+        and all(size == 1 for size in (*module.kernel_size, *module.stride))
+        and not any(module.padding)
+    )
+
+
+class _Graph:
+    """A traced network while it is changed."""
+
+    def __init__(self, traced: fx.GraphModule) -> None:
+        self._traced = traced
+        self._made = 0
+
+    def drop_what_does_nothing(self) -> None:
+        for node in self._calls(lambda module: isinstance(module, _NOTHING)):
+            node.replace_all_uses_with(node.args[0])
+            self._traced.graph.erase_node(node)
+
+    def split_concatenations(self) -> None:
+        for node in self._calls(is_pointwise):
+            parts = _concatenated(node.args[0])
+            widths = [self._channels(part) for part in parts]
+            if parts and None not in widths:
+                self._split(node, parts, [width or 0 for width in widths])
+        self._traced.graph.eliminate_dead_code()
+
+    def compose_pointwise(self) -> None:
+        for node in self._calls(is_pointwise):
+            before = node.args[0]
+            if is_pointwise(self._module(before)) and len(before.users) == 1:
+                self._compose(before, node)
+
+    def fuse(self) -> None:
+        for node in self._calls(is_pointwise):
+            norm = _only_user(node)
+            activation = norm
+            if isinstance(self._module(norm), _NORMS):
+                activation = _only_user(norm)
+            else:
+                norm = None
+            if isinstance(self._module(activation), _ACTIVATIONS):
+                self._fuse(node, norm, activation)
+
+    def replace_norms(self) -> None:
+        for node in self._calls(lambda module: isinstance(module, _NORMS)):
+            norm = self._module(node)
+            if not norm.track_running_stats:
+                self._replace(node, self._call(node, BatchOfOneNorm(norm), node.args[0]))
+
+    def finished(self) -> fx.GraphModule:
+        self._traced.graph.eliminate_dead_code()
+        self._traced.delete_all_unused_submodules()
+        self._traced.graph.lint()
+        self._traced.recompile()
+        return self._traced
+
+    def _split(self, node: fx.Node, parts: list[fx.Node], widths: list[int]) -> None:
+        layer = self._module(node)
+        weights = layer.weight.detach().split(widths, 1)
+        nodes = [
+            self._call(node, _pointwise(layer, weight, layer.bias if index == 0 else None), part)
+            for index, (weight, part) in enumerate(zip(weights, parts, strict=True))
+        ]
+        total = nodes[0]
+        with self._traced.graph.inserting_before(node):
+            for part in nodes[1:]:
+                total = self._traced.graph.call_function(_added, (total, part))
+        self._replace(node, total)
+
+    def _compose(self, before: fx.Node, node: fx.Node) -> None:
+        inner, outer = self._module(before), self._module(node)
+        if math.prod((inner.in_channels, outer.out_channels)) > inner.weight.numel() + outer.weight.numel():
+            return
+        left, right = outer.weight.detach().flatten(1).double(), inner.weight.detach().flatten(1).double()
+        bias = None if outer.bias is None else outer.bias.detach().double()
+        if inner.bias is not None:
+            bias = left @ inner.bias.detach().double() + (0 if bias is None else bias)
+        weight = (left @ right).reshape(len(left), right.shape[1], *outer.weight.shape[2:])
+        self._replace(node, self._call(node, _pointwise(outer, weight, bias), before.args[0]))
+        self._traced.graph.erase_node(before)
+
+    def _fuse(self, last: fx.Node, norm: fx.Node | None, activation: fx.Node) -> None:
+        users = list(activation.users)
+        narrow = [user for user in users if is_pointwise(self._module(user))]
+        others = [user for user in users if user not in narrow]
+        consumers = [self._module(user) for user in narrow] + ([None] if others else [])
+        slope = getattr(self._module(activation), "negative_slope", 0.0)
+        block = FusedBlock(self._module(last), self._module(norm), slope, consumers)
+        node = self._call(activation, block, last.args[0])
+        for index, user in enumerate([*narrow, *([activation] if others else [])]):
+            with self._traced.graph.inserting_after(node):
+                output = self._traced.graph.call_function(operator.getitem, (node, index))
+            user.replace_all_uses_with(output)
+            self._traced.graph.erase_node(user)
+        for node in (activation, norm, last):
+            if node is not None and not node._erased:
+                self._traced.graph.erase_node(node)
+
+    def _calls(self, wanted: Callable[[nn.Module], bool]) -> list[fx.Node]:
+        return [node for node in self._traced.graph.nodes if node.op == "call_module" and wanted(self._module(node))]
+
+    def _module(self, node: fx.Node | None) -> nn.Module | None:
+        if not isinstance(node, fx.Node) or node.op != "call_module":
+            return None
+        return self._traced.get_submodule(node.target)
+
+    def _call(self, before: fx.Node, module: nn.Module, argument: fx.Node) -> fx.Node:
+        self._made += 1
+        name = f"rewritten_{self._made}"
+        self._traced.add_submodule(name, module)
+        with self._traced.graph.inserting_before(before):
+            return self._traced.graph.call_module(name, (argument,))
+
+    def _replace(self, node: fx.Node, other: fx.Node) -> None:
+        node.replace_all_uses_with(other)
+        self._traced.graph.erase_node(node)
+
+    def _channels(self, node: fx.Node) -> int | None:
+        """What a value has of them, where the graph alone tells."""
+        module = self._module(node)
+        if hasattr(module, "out_channels"):
+            return int(module.out_channels)
+        if module is not None and node.args:
+            return self._channels(node.args[0])
+        return None
+
+
+def _concatenated(node: fx.Node) -> list[fx.Node]:
+    """The parts, where it is a concatenation of channels; else none."""
+    if node.op != "call_function" or node.target is not torch.cat:
+        return []
+    parts, dimension = node.args if len(node.args) == 2 else (node.args[0], node.kwargs.get("dim", 0))
+    return list(parts) if dimension == 1 else []
+
+
+def _only_user(node: fx.Node) -> fx.Node | None:
+    return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _pointwise(like: Convolution, weight: Tensor, bias: Tensor | None) -> Convolution:
+    layer = type(like)(weight.shape[1], weight.shape[0], 1, bias=bias is not None, device="meta")
+    layer.weight = nn.Parameter(weight.to(like.weight).contiguous(), requires_grad=False)
+    if bias is not None:
+        layer.bias = nn.Parameter(bias.detach().to(like.weight), requires_grad=False)
+    return layer
+
+
+def _added(left: Tensor, right: Tensor) -> Tensor:
+    return left.add_(right)

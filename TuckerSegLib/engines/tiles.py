@@ -1,0 +1,41 @@
+"""Work on the rows of a matrix, tile by tile: several tiles at once, each on one core.
+
+Operations on a tile take microseconds. To split each over the cores would cost more than it saves, and far more on a
+computer that is busy with something else; so the tiles are split over the cores instead.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import torch
+from torch import Tensor
+
+_BYTES = 1 << 20
+"""Of the widest matrix at a time, so that it stays in a core's cache."""
+_FEWEST = 256
+"""Rows of a tile."""
+
+Work = Callable[[Iterator[slice], int], None]
+"""Does all the tiles it is given, none longer than the number of rows."""
+
+
+def run(work: Work, matrix: Tensor, width: int) -> None:
+    """Have `work` done on all rows of `matrix`, by one call a core; `width` is that of the widest matrix involved."""
+    rows = max(_BYTES // (width * matrix.element_size()), _FEWEST)
+    tiles = iter([slice(start, start + rows) for start in range(0, len(matrix), rows)])
+    callers = min(torch.get_num_threads(), -(-len(matrix) // rows))
+    if callers == 1:
+        work(tiles, rows)
+        return
+    list(_pool(torch.get_num_threads()).map(lambda _: _alone(work, tiles, rows), range(callers)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "tiles", initializer=lambda: torch.set_num_threads(1))
+
+
+def _alone(work: Work, tiles: Iterator[slice], rows: int) -> None:
+    with torch.inference_mode():
+        work(tiles, rows)
