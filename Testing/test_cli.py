@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -194,6 +195,13 @@ def test_several_scans_go_into_a_folder_and_a_bad_one_is_told(run: Run, workplac
     first, second = (sitk.ReadImage(str(workplace / one["output"])) for one in said["segmentations"])
     assert np.array_equal(sitk.GetArrayFromImage(first), sitk.GetArrayFromImage(second))
     assert sorted(path.name for path in (workplace / "cohort").iterdir()) == ["ct.nii.gz", "second.nii.gz"]
+
+
+def test_the_example_in_the_readme_runs(run: Run, workplace: Path) -> None:
+    (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    written = sitk.ReadImage(str(workplace / "ct.seg.nrrd"))
+    assert written.GetSize() == sitk.ReadImage(str(workplace / "ct.nii.gz")).GetSize()
 
 
 def test_what_the_worker_refuses_is_one_line(run: Run) -> None:
