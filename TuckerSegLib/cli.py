@@ -168,11 +168,12 @@ def cache_list(as_json: Json = False) -> None:
 
 @cache_app.command("clear")
 def cache_clear(as_json: Json = False) -> None:
-    """Remove all compressed networks; they are made again when needed."""
+    """Remove all compressed networks and what engines made of them; they are made again when needed."""
     from . import console
     from .cache import Cache
+    from .engines.store import Store
 
-    freed = Cache().clear()
+    freed = Cache().clear() + Store(Cache().folder).clear()
     if as_json:
         console.write_json({"freed": freed})
     else:
