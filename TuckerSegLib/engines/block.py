@@ -5,7 +5,8 @@ The core's output z is narrow, what *last* makes of it wide. With y = W z + b ov
     mean(y) = W mean(z) + b    and    var(y) = diag(W Cov(z) W^T),
 
 so InstanceNorm's statistics follow exactly from z, its scale and shift go into W and b, and all that remains is done
-tile by tile (`tiles`), small enough for the cache. Channels lie last in memory: a patch is a matrix (voxels, channels).
+tile by tile (`tiles`), by a kernel made for the block (`kernels`) or, without llvmlite, by PyTorch's own operations.
+Channels lie last in memory: a patch is a matrix (voxels, channels).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..tucker import Convolution
-from . import tiles
+from . import kernels, tiles
 
 Norm = nn.InstanceNorm2d | nn.InstanceNorm3d
 
 _SAMPLE = 1024
 """Voxels whose mean is subtracted before squaring, so that a large mean does not cost digits of the variance."""
+_WIDEST_MOMENTS = 48
+"""Channels up to which a kernel is faster than a library at their covariance."""
 
 
 class FusedBlock(nn.Module):
@@ -32,39 +35,57 @@ class FusedBlock(nn.Module):
         norm: of its C outputs; None for none.
         slope: of the LeakyReLU after it, for negative values.
         consumers: pointwise convolutions from C channels; None stands for the activation itself.
+        compiled: whether kernels are used, where they are available.
     """
 
     def __init__(
-        self, last: Convolution, norm: Norm | None, slope: float, consumers: Sequence[Convolution | None]
+        self,
+        last: Convolution,
+        norm: Norm | None,
+        slope: float,
+        consumers: Sequence[Convolution | None],
+        compiled: bool = True,
     ) -> None:
         super().__init__()
         self.norm, self.slope = norm, slope
         self.register_buffer("weight", last.weight.detach().flatten(1))
         self.register_buffer("bias", _bias(last))
-        self.narrow = nn.ModuleList(_Matrix(c) if c is not None else nn.Identity() for c in consumers)
+        self.consumers = nn.ModuleList(_Matrix(consumer, len(self.weight)) for consumer in consumers)
+        self._kernel: kernels.BlockKernel | None = None
+        if compiled and kernels.available():
+            widths = tuple(consumer.width if consumer.weight is not None else 0 for consumer in self.consumers)
+            self._kernel = kernels.BlockKernel(self.weight.shape[1], len(self.weight), slope, widths)
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         z = channels_last(z)
-        wide = len(self.weight)
-        answers = tuple(_empty_like(z, m.width if isinstance(m, _Matrix) else wide) for m in self.narrow)
+        answers = tuple(_empty_like(z, consumer.width) for consumer in self.consumers)
         for index in range(len(z)):
-            self._one(_matrix(z[index]), [_matrix(answer[index]) for answer in answers])
+            one = _matrix(z[index])
+            work = self._by_kernel if self._kernel else self._by_torch
+            work(one, *self._folded(one), [_matrix(answer[index]) for answer in answers])
         return answers
 
-    def _one(self, z: Tensor, answers: Sequence[Tensor]) -> None:
-        weight, shift = self._folded(z)
+    def _by_kernel(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
+        assert self._kernel is not None
+        kernel, weight, shift = self._kernel, kernels.padded(weight), kernels.padded(shift)
+        nexts = [consumer.padded() or (weight, shift) for consumer in self.consumers]
 
+        def work(parts: Iterator[slice], _: int) -> None:
+            for here in parts:
+                parts_of = [(*two, answer[here]) for two, answer in zip(nexts, answers, strict=True)]
+                kernel(z[here], weight, shift, parts_of)
+
+        tiles.run(work, z, len(self.weight))
+
+    def _by_torch(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
         def work(parts: Iterator[slice], rows: int) -> None:
             buffer = z.new_empty((rows, len(shift)))
             for here in parts:
                 part = z[here]
                 wide = torch.addmm(shift, part, weight, out=buffer[: len(part)])
                 functional.leaky_relu_(wide, self.slope)
-                for layer, answer in zip(self.narrow, answers, strict=True):
-                    if isinstance(layer, _Matrix):
-                        layer.into(wide, answer[here])
-                    else:
-                        answer[here].copy_(wide)
+                for consumer, answer in zip(self.consumers, answers, strict=True):
+                    consumer.into(wide, answer[here])
 
         tiles.run(work, z, len(shift))
 
@@ -72,7 +93,7 @@ class FusedBlock(nn.Module):
         """*last* with the norm in it: a matrix (R, C) and a shift (C,)."""
         if self.norm is None:
             return self.weight.T.contiguous(), self.bias
-        mean, covariance = moments(z)
+        mean, covariance = moments(z, self._kernel is not None)
         weight = self.weight.double()
         variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
         scale = (variance + self.norm.eps).rsqrt()
@@ -97,39 +118,62 @@ class BatchOfOneNorm(nn.Module):
 
 
 class _Matrix(nn.Module):
-    """A pointwise convolution as a matrix product."""
+    """A pointwise convolution as a matrix product; of None, what leaves the `channels` as they are."""
 
-    def __init__(self, layer: Convolution) -> None:
+    def __init__(self, layer: Convolution | None, channels: int) -> None:
         super().__init__()
-        self.width = layer.out_channels
-        self.register_buffer("weight", layer.weight.detach().flatten(1).T.contiguous())
-        self.register_buffer("bias", None if layer.bias is None else _bias(layer))
+        self.width = layer.out_channels if layer else channels
+        self.register_buffer("weight", layer.weight.detach().flatten(1).T.contiguous() if layer else None)
+        self.register_buffer("bias", _bias(layer) if layer else None)
 
     def into(self, x: Tensor, answer: Tensor) -> None:
-        if self.bias is None:
-            torch.mm(x, self.weight, out=answer)
+        if self.weight is None:
+            answer.copy_(x)
         else:
             torch.addmm(self.bias, x, self.weight, out=answer)
 
+    def padded(self) -> tuple[Tensor, Tensor] | None:
+        if self.weight is None:
+            return None
+        return kernels.padded(self.weight), kernels.padded(self.bias)
 
-def moments(z: Tensor) -> tuple[Tensor, Tensor]:
+
+def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     """Mean (R,) and covariance (R, R) over the rows of `z` (voxels, R), summed in double precision tile by tile."""
     about = z[:: max(1, len(z) // _SAMPLE)].mean(0)
+    compiled = compiled and len(about) <= _WIDEST_MOMENTS
     sums: list[Tensor] = []
 
     def work(parts: Iterator[slice], rows: int) -> None:
-        buffer, ones = z.new_empty((rows, len(about))), z.new_ones(rows)
-        total = z.new_zeros((len(about) + 1, len(about)), dtype=torch.float64)
-        for here in parts:
-            part = z[here]
-            centred = torch.sub(part, about, out=buffer[: len(part)])
-            total[0] += ones[: len(part)] @ centred
-            total[1:] += centred.T @ centred
-        sums.append(total)
+        tile_sums = _kernel_sums(about) if compiled else _torch_sums(about, rows)
+        sums.append(sum((tile_sums(z[here]) for here in parts), about.new_zeros((), dtype=torch.float64)))
 
     tiles.run(work, z, len(about))
-    total = torch.stack(sums).sum(0) / len(z)
-    return about + total[0], total[1:] - torch.outer(total[0], total[0])
+    total = torch.stack([part for part in sums if part.dim()]).sum(0) / len(z)
+    mean = about + total[0]
+    return mean, total[1:] - torch.outer(mean, total[0])
+
+
+def _kernel_sums(about: Tensor) -> Any:
+    """Of a tile, the sums over rows of z_j - a_j, and of z_i (z_j - a_j): (1 + R, R)."""
+    kernel, centre = kernels.MomentsKernel(len(about)), kernels.padded(about)
+    sums = centre.new_empty((1 + len(about), len(centre)))
+
+    def of(part: Tensor) -> Tensor:
+        kernel(part, centre, sums)
+        return sums[:, : len(about)].double()
+
+    return of
+
+
+def _torch_sums(about: Tensor, rows: int) -> Any:
+    buffer, ones = about.new_empty((rows, len(about))), about.new_ones((rows, 1))
+
+    def of(part: Tensor) -> Tensor:
+        centred = torch.sub(part, about, out=buffer[: len(part)])
+        return torch.cat([ones[: len(part)].T @ centred, part.T @ centred]).double()
+
+    return of
 
 
 def channels_last(x: Tensor) -> Tensor:

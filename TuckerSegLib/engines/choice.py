@@ -13,13 +13,14 @@ from ..errors import InputError, TuckerSegError
 from ..protocol import is_lack_of_memory
 from .base import Engine, Prepared, Source
 from .folds import Folds
+from .fused import FusedEngine
 from .openvino import OpenVinoEngine
 from .store import Store
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
 Check = Callable[[], None]
-NAMES = ("auto", "torch", "openvino")
+NAMES = ("auto", "fused", "openvino", "torch")
 _QUICK = 1.0
 """Seconds; a network that takes less is run again, as the first run is slower than the others."""
 _REPEATS = 3
@@ -27,7 +28,7 @@ _REPEATS = 3
 
 def engines(store: Store) -> tuple[Engine, ...]:
     """All there are, the one that is there for every network last."""
-    return OpenVinoEngine(store), TorchEngine()
+    return FusedEngine(), OpenVinoEngine(store), TorchEngine()
 
 
 def prepared(
