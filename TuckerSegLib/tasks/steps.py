@@ -24,6 +24,7 @@ from .images import Labels, labels_of, spacing_of, volume_of, with_labels
 from .levels import Levels
 from .overall import Overall
 from .pieces import Piece, pieces_of
+from .resampling import to_shape, to_spacing
 
 _WIDE_STEP, _STEP = 0.8, 0.5
 _WIDE = ("total", "total_v3", "total_mr")
@@ -119,7 +120,7 @@ class Steps:
         del canonical
         labels = self._predicted(task, channels)
         labels = afterwards.cleaned(with_labels(labels, affine), task, remove_small_blobs)
-        labels = _resampled_back(labels, shape)
+        labels = to_shape(labels, shape)
         return labels_of(undo_canonical(with_labels(labels, affine), image))
 
     def _predicted(self, task: Task, channels: list[Nifti1Image]) -> Labels:
@@ -179,20 +180,4 @@ def _table(task: Task, network: Network, ready: Ready) -> Labels:
 
 
 def _resampled(image: Nifti1Image, task: Task, order: int, dtype: type[np.generic]) -> Nifti1Image:
-    from totalsegmentator.resampling import change_spacing
-
-    if task.spacing is None:
-        return image
-    resampled: Nifti1Image = change_spacing(image, list(task.spacing), order=order, dtype=dtype, nr_cpus=1)
-    image.uncache()  # nibabel keeps the double precision it hands out
-    return resampled
-
-
-def _resampled_back(labels: Labels, shape: tuple[int, ...]) -> Labels:
-    """As `change_spacing` does it, which would make eight bytes of every voxel."""
-    from totalsegmentator.resampling import resample_img
-
-    if labels.shape == tuple(shape):
-        return labels
-    back: Labels = resample_img(labels, np.array(shape) / np.array(labels.shape), order=0, nr_cpus=1)
-    return back
+    return image if task.spacing is None else to_spacing(image, task.spacing, order, dtype)
