@@ -54,13 +54,17 @@ def segment(
         typer.Option("--factor", "-f", help="Share of each layer's channels kept, in (0, 1]; 1 is the original."),
     ] = 1.0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    engine: Annotated[str, typer.Option(help="auto (the fastest on this computer), torch or openvino.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto (the fastest on this computer), fused, openvino or torch.")
+    ] = "auto",
     channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
     fold: Annotated[list[str] | None, typer.Option(help="Use this fold only (may be repeated); all otherwise.")] = None,
     roi_subset: Annotated[str, typer.Option(help="Only these structures, such as liver,spleen; all otherwise.")] = "",
     standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
     suffix: Annotated[str, typer.Option(help="Of the files in an output folder.")] = SEGMENTATION_SUFFIX,
-    in_process: Annotated[bool, typer.Option("--in-process", help="Run without the worker, which is slower.")] = False,
+    in_process: Annotated[
+        bool, typer.Option("--in-process", help="Run without the worker and its memory settings.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Segment a volume, or several into a folder."""
