@@ -16,8 +16,9 @@ from trained_folders import make_folder
 from TuckerSegLib import pipeline
 from TuckerSegLib.cache import Cache
 from TuckerSegLib.compression import compress
-from TuckerSegLib.engines import choice
+from TuckerSegLib.engines import choice, kernels
 from TuckerSegLib.engines.base import Engine, Prepared, Source
+from TuckerSegLib.engines.fused import FusedEngine
 from TuckerSegLib.engines.openvino import OpenVinoEngine
 from TuckerSegLib.engines.store import Store
 from TuckerSegLib.engines.torch import TorchEngine
@@ -50,12 +51,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return Store(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(params=["torch", "openvino"])
-def engine(request: pytest.FixtureRequest, store: Store) -> Engine:
+@pytest.fixture(params=["torch", "openvino", "fused", "fused without llvmlite"])
+def engine(request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.MonkeyPatch) -> Engine:
     if request.param == "openvino":
         pytest.importorskip("openvino")
         return OpenVinoEngine(store)
-    return TorchEngine()
+    if request.param == "fused without llvmlite":
+        monkeypatch.setattr(kernels, "available", lambda: False)
+    return TorchEngine() if request.param == "torch" else FusedEngine()
 
 
 def nnunet(tmp_path: Path, **options: Any) -> tuple[nn.Module, tuple[int, ...]]:

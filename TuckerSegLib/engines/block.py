@@ -38,6 +38,9 @@ class FusedBlock(nn.Module):
         compiled: whether kernels are used, where they are available.
     """
 
+    weight: Tensor
+    bias: Tensor
+
     def __init__(
         self,
         last: Convolution,
@@ -50,15 +53,15 @@ class FusedBlock(nn.Module):
         self.norm, self.slope = norm, slope
         self.register_buffer("weight", last.weight.detach().flatten(1))
         self.register_buffer("bias", _bias(last))
-        self.consumers = nn.ModuleList(_Matrix(consumer, len(self.weight)) for consumer in consumers)
+        self._consumers = [_Matrix(consumer, len(self.weight)) for consumer in consumers]
         self._kernel: kernels.BlockKernel | None = None
         if compiled and kernels.available():
-            widths = tuple(consumer.width if consumer.weight is not None else 0 for consumer in self.consumers)
+            widths = tuple(consumer.width if consumer.weight is not None else 0 for consumer in self._consumers)
             self._kernel = kernels.BlockKernel(self.weight.shape[1], len(self.weight), slope, widths)
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         z = channels_last(z)
-        answers = tuple(_empty_like(z, consumer.width) for consumer in self.consumers)
+        answers = tuple(_empty_like(z, consumer.width) for consumer in self._consumers)
         for index in range(len(z)):
             one = _matrix(z[index])
             work = self._by_kernel if self._kernel else self._by_torch
@@ -68,7 +71,7 @@ class FusedBlock(nn.Module):
     def _by_kernel(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
         assert self._kernel is not None
         kernel, weight, shift = self._kernel, kernels.padded(weight), kernels.padded(shift)
-        nexts = [consumer.padded() or (weight, shift) for consumer in self.consumers]
+        nexts = [consumer.padded() or (weight, shift) for consumer in self._consumers]
 
         def work(parts: Iterator[slice], _: int) -> None:
             for here in parts:
@@ -84,7 +87,7 @@ class FusedBlock(nn.Module):
                 part = z[here]
                 wide = torch.addmm(shift, part, weight, out=buffer[: len(part)])
                 functional.leaky_relu_(wide, self.slope)
-                for consumer, answer in zip(self.consumers, answers, strict=True):
+                for consumer, answer in zip(self._consumers, answers, strict=True):
                     consumer.into(wide, answer[here])
 
         tiles.run(work, z, len(shift))
@@ -113,27 +116,28 @@ class BatchOfOneNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias, eps = self.norm.weight, self.norm.bias, self.norm.eps
-        images = [functional.batch_norm(image, None, None, weight, bias, True, 0.0, eps) for image in x.split(1)]
+        images = [
+            functional.batch_norm(image, None, None, weight, bias, True, 0.0, eps) for image in x.tensor_split(len(x))
+        ]
         return images[0] if len(images) == 1 else torch.cat(images)
 
 
-class _Matrix(nn.Module):
+class _Matrix:
     """A pointwise convolution as a matrix product; of None, what leaves the `channels` as they are."""
 
     def __init__(self, layer: Convolution | None, channels: int) -> None:
-        super().__init__()
         self.width = layer.out_channels if layer else channels
-        self.register_buffer("weight", layer.weight.detach().flatten(1).T.contiguous() if layer else None)
-        self.register_buffer("bias", _bias(layer) if layer else None)
+        self.weight = layer.weight.detach().flatten(1).T.contiguous() if layer else None
+        self.bias = _bias(layer) if layer else None
 
     def into(self, x: Tensor, answer: Tensor) -> None:
-        if self.weight is None:
+        if self.weight is None or self.bias is None:
             answer.copy_(x)
         else:
             torch.addmm(self.bias, x, self.weight, out=answer)
 
     def padded(self) -> tuple[Tensor, Tensor] | None:
-        if self.weight is None:
+        if self.weight is None or self.bias is None:
             return None
         return kernels.padded(self.weight), kernels.padded(self.bias)
 

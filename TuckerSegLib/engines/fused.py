@@ -19,7 +19,8 @@ class FusedEngine:
     def prepare(self, source: Source, device: torch.device) -> "FusedNetwork":
         with torch.no_grad():
             network = rewritten(source.load())
-            return FusedNetwork(network.to(memory_format=memory_format(len(source.patch) + 1)))
+            network.to(memory_format=memory_format(len(source.patch) + 1))  # type: ignore[call-overload]
+            return FusedNetwork(network)
 
 
 class FusedNetwork:

@@ -184,12 +184,12 @@ class _Writer:
 def _rows(write: _Writer, count: Any, several: int, body: Callable[[Any, int], None]) -> None:
     """`body(row, how many)` for `several` rows at a time, and for those that are left one by one."""
     whole = write.at.mul(write.at.sdiv(count, write.whole(several)), write.whole(several))
-    with write.at.if_then(write.at.icmp_signed(">", whole, write.whole(0))):
-        with write.loop(write.whole(0), whole, several, []) as (row, _):
-            body(row, several)
-    with write.at.if_then(write.at.icmp_signed("<", whole, count)):
-        with write.loop(whole, count, 1, []) as (row, _):
-            body(row, 1)
+    some = write.at.icmp_signed(">", whole, write.whole(0))
+    with write.at.if_then(some), write.loop(write.whole(0), whole, several, []) as (row, _):
+        body(row, several)
+    rest = write.at.icmp_signed("<", whole, count)
+    with write.at.if_then(rest), write.loop(whole, count, 1, []) as (row, _):
+        body(row, 1)
 
 
 def _block_source(

@@ -1,22 +1,24 @@
 """A network's graph, rewritten so that wide activations are seen only by what can take them tile by tile.
 
 A pointwise convolution of a concatenation is the sum of its parts' pointwise convolutions; two pointwise convolutions
-in a row are one. What then stands as *last* -> norm -> activation -> *first* becomes a `FusedBlock`. All of it is exact.
+in a row are one. What then stands as *last* -> norm -> activation -> *first* becomes a `FusedBlock`. All is exact.
 """
 
-import math
 import operator
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from ..tucker import Convolution
-from .block import BatchOfOneNorm, FusedBlock, Norm
+from .block import BatchOfOneNorm, FusedBlock
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 _ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
+Node = Any
+"""A `torch.fx.Node`; its own annotations leave open what its arguments are."""
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -35,7 +37,7 @@ def rewritten(network: nn.Module) -> fx.GraphModule:
     return graph.finished()
 
 
-def is_pointwise(module: nn.Module | None) -> bool:
+def is_pointwise(module: Any) -> bool:
     return (
         isinstance(module, _POINTWISE)
         and module.groups == 1
@@ -94,7 +96,7 @@ class _Graph:
         self._traced.recompile()
         return self._traced
 
-    def _split(self, node: fx.Node, parts: list[fx.Node], widths: list[int]) -> None:
+    def _split(self, node: Node, parts: list[Node], widths: list[int]) -> None:
         layer = self._module(node)
         weights = layer.weight.detach().split(widths, 1)
         nodes = [
@@ -107,9 +109,9 @@ class _Graph:
                 total = self._traced.graph.call_function(_added, (total, part))
         self._replace(node, total)
 
-    def _compose(self, before: fx.Node, node: fx.Node) -> None:
+    def _compose(self, before: Node, node: Node) -> None:
         inner, outer = self._module(before), self._module(node)
-        if math.prod((inner.in_channels, outer.out_channels)) > inner.weight.numel() + outer.weight.numel():
+        if inner.in_channels * outer.out_channels > inner.weight.numel() + outer.weight.numel():
             return
         left, right = outer.weight.detach().flatten(1).double(), inner.weight.detach().flatten(1).double()
         bias = None if outer.bias is None else outer.bias.detach().double()
@@ -119,7 +121,7 @@ class _Graph:
         self._replace(node, self._call(node, _pointwise(outer, weight, bias), before.args[0]))
         self._traced.graph.erase_node(before)
 
-    def _fuse(self, last: fx.Node, norm: fx.Node | None, activation: fx.Node) -> None:
+    def _fuse(self, last: Node, norm: Node, activation: Node) -> None:
         users = list(activation.users)
         narrow = [user for user in users if is_pointwise(self._module(user))]
         others = [user for user in users if user not in narrow]
@@ -136,26 +138,26 @@ class _Graph:
             if node is not None and not node._erased:
                 self._traced.graph.erase_node(node)
 
-    def _calls(self, wanted: Callable[[nn.Module], bool]) -> list[fx.Node]:
+    def _calls(self, wanted: Callable[[nn.Module], bool]) -> list[Node]:
         return [node for node in self._traced.graph.nodes if node.op == "call_module" and wanted(self._module(node))]
 
-    def _module(self, node: fx.Node | None) -> nn.Module | None:
+    def _module(self, node: Node) -> Any:
         if not isinstance(node, fx.Node) or node.op != "call_module":
             return None
-        return self._traced.get_submodule(node.target)
+        return self._traced.get_submodule(str(node.target))
 
-    def _call(self, before: fx.Node, module: nn.Module, argument: fx.Node) -> fx.Node:
+    def _call(self, before: Node, module: nn.Module, argument: Node) -> Node:
         self._made += 1
         name = f"rewritten_{self._made}"
         self._traced.add_submodule(name, module)
         with self._traced.graph.inserting_before(before):
             return self._traced.graph.call_module(name, (argument,))
 
-    def _replace(self, node: fx.Node, other: fx.Node) -> None:
+    def _replace(self, node: Node, other: Node) -> None:
         node.replace_all_uses_with(other)
         self._traced.graph.erase_node(node)
 
-    def _channels(self, node: fx.Node) -> int | None:
+    def _channels(self, node: Node) -> int | None:
         """What a value has of them, where the graph alone tells."""
         module = self._module(node)
         if hasattr(module, "out_channels"):
@@ -165,7 +167,7 @@ class _Graph:
         return None
 
 
-def _concatenated(node: fx.Node) -> list[fx.Node]:
+def _concatenated(node: Node) -> list[Node]:
     """The parts, where it is a concatenation of channels; else none."""
     if node.op != "call_function" or node.target is not torch.cat:
         return []
@@ -173,7 +175,7 @@ def _concatenated(node: fx.Node) -> list[fx.Node]:
     return list(parts) if dimension == 1 else []
 
 
-def _only_user(node: fx.Node) -> fx.Node | None:
+def _only_user(node: Node) -> Node:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 

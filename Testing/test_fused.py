@@ -1,0 +1,149 @@
+"""The fused block, its kernels and the rewriting that makes it: the plain network's answers, at any shape."""
+
+import copy
+
+import pytest
+import torch
+from architectures import plain_unet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from TuckerSegLib.compression import compress
+from TuckerSegLib.engines import kernels
+from TuckerSegLib.engines.block import FusedBlock, moments
+from TuckerSegLib.engines.rewriting import rewritten
+from TuckerSegLib.ranks import Relative
+
+CLOSE = 1e-5
+"""Relative error against double precision."""
+COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="plain")]
+
+
+def relative_error(answer: Tensor, expected: Tensor) -> float:
+    return float(torch.linalg.vector_norm(answer - expected) / torch.linalg.vector_norm(expected).clamp(min=1e-30))
+
+
+def norm_with_terms(channels: int) -> nn.InstanceNorm3d:
+    norm = nn.InstanceNorm3d(channels, affine=True).requires_grad_(False)
+    norm.weight.normal_()
+    norm.bias.normal_()
+    return norm
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@settings(max_examples=40, deadline=None)
+@given(
+    rank=st.integers(1, 40),
+    channels=st.integers(1, 70),
+    widths=st.lists(st.one_of(st.none(), st.integers(1, 50)), min_size=1, max_size=3),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 7), st.integers(2, 8)),
+    has_norm=st.booleans(),
+    slope=st.sampled_from([0.0, 0.01, 0.2]),
+    seed=st.integers(0, 99),
+)
+def test_a_block_is_its_layers_in_a_row(
+    compiled: bool,
+    rank: int,
+    channels: int,
+    widths: list[int | None],
+    shape: tuple[int, int, int, int],
+    has_norm: bool,
+    slope: float,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    last = nn.Conv3d(rank, channels, 1).requires_grad_(False)
+    norm = norm_with_terms(channels) if has_norm else None
+    nexts = [nn.Conv3d(channels, width, 1).requires_grad_(False) if width else None for width in widths]
+    batch, *spatial = shape
+    z = torch.randn(batch, rank, *spatial) + 2
+
+    answers = FusedBlock(last, norm, slope, nexts, compiled)(z)
+
+    layers = [last, norm or nn.Identity(), nn.LeakyReLU(slope)]
+    wide = copy.deepcopy(nn.Sequential(*layers)).double()(z.double())
+    for consumer, answer in zip(nexts, answers, strict=True):
+        expected = copy.deepcopy(consumer).double()(wide) if consumer else wide
+        assert answer.shape == expected.shape
+        # A norm over few voxels divides by a small deviation, which magnifies the rounding before it.
+        assert relative_error(answer, expected) < (1e-3 if has_norm else CLOSE)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("rank", [1, 8, 10, 33, 60])
+def test_moments_keep_their_digits_far_from_zero(compiled: bool, rank: int) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(30_001, rank) @ torch.randn(rank, rank) + 100
+
+    mean, covariance = moments(z, compiled)
+
+    exact = z.double()
+    assert torch.allclose(mean, exact.mean(0), rtol=1e-6)
+    assert relative_error(covariance, torch.cov(exact.T, correction=0).reshape(rank, rank)) < 1e-4
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.5, 0.1])
+def test_a_rewritten_network_gives_the_same(factor: float) -> None:
+    torch.manual_seed(0)
+    network = plain_unet((16, 24, 20), 5)
+    if factor < 1:
+        network, _ = compress(network, Relative(factor))
+    for module in network.modules():
+        if isinstance(module, nn.InstanceNorm3d):
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    patches = torch.randn(2, 1, 12, 20, 8)
+
+    with torch.no_grad():
+        expected = copy.deepcopy(network).double()(patches.double())
+        answer = rewritten(network)(patches.contiguous(memory_format=torch.channels_last_3d))
+
+    assert relative_error(answer, expected) < CLOSE
+
+
+def test_a_compressed_network_keeps_no_wide_activation() -> None:
+    network, _ = compress(plain_unet((32, 40, 48), 5), Relative(0.2))
+    graph = rewritten(network)
+    widest = 0
+
+    class Watched(torch.fx.Interpreter):
+        def run_node(self, n: torch.fx.Node) -> object:
+            nonlocal widest
+            value = super().run_node(n)
+            tensors = value if isinstance(value, tuple) else (value,)
+            widest = max(widest, *(tensor.shape[1] for tensor in tensors))
+            return value
+
+    with torch.inference_mode():
+        Watched(graph).run(torch.randn(1, 1, 16, 16, 16))
+
+    assert widest < 32
+
+
+def test_rewriting_leaves_the_network_as_it_was() -> None:
+    network, _ = compress(plain_unet((16, 24), 3), Relative(0.5))
+    patches = torch.randn(1, 1, 8, 8, 8)
+    with torch.no_grad():
+        before = network(patches)
+        rewritten(network)
+        assert torch.equal(network(patches), before)
+
+
+@pytest.mark.skipif(not kernels.available(), reason="llvmlite is not installed")
+@settings(max_examples=20, deadline=None)
+@given(rows=st.integers(1, 20), rank=st.integers(1, 20), channels=st.integers(1, 40), width=st.integers(1, 40))
+def test_kernels_write_within_their_rows(rows: int, rank: int, channels: int, width: int) -> None:
+    """What lies behind the answer's last row stays as it is."""
+    around = torch.full((rows + 1, width), 7.0)
+    kernel = kernels.BlockKernel(rank, channels, 0.01, (width,))
+    weight, shift = torch.randn(rank, channels), torch.randn(channels)
+    matrix, bias = torch.randn(channels, width), torch.randn(width)
+
+    z = torch.randn(rows, rank)
+    answer = (kernels.padded(matrix), kernels.padded(bias), around[:rows])
+    kernel(z, kernels.padded(weight), kernels.padded(shift), [answer])
+
+    expected = nn.functional.leaky_relu(z @ weight + shift, 0.01) @ matrix + bias
+    assert torch.allclose(around[:rows], expected, rtol=1e-4, atol=1e-4)
+    assert (around[rows] == 7).all()
