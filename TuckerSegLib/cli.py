@@ -13,6 +13,7 @@ import typer
 
 from .cli_benchmark import app as benchmark_app
 from .cli_evaluate import evaluate
+from .cli_finetune import finetune
 from .cli_models import app as models_app
 from .cli_segment import segment
 from .errors import Cancelled, InputError, OutputError, TuckerSegError
@@ -33,6 +34,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(benchmark_app, name="benchmark")
 app.command()(segment)
 app.command()(evaluate)
+app.command()(finetune)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 Model = Annotated[

@@ -1,0 +1,138 @@
+"""Training from the original network's soft answers: no labels (Hinton, Vinyals and Dean, arXiv 1503.02531, 2015)."""
+
+# mypy: allow-untyped-calls
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from .fast import for_training, half_precision, in_order
+from .soft_loss import soft_loss, soft_loss_of_regions
+from .trainer import Finetuner
+
+Patches = Iterator[Tensor]
+_HELD_OUT = 8
+"""One image in so many, one at least, is for validation."""
+
+
+class Distiller(Finetuner):
+    """Learns to score every voxel of random patches as the original network does.
+
+    The loss is Kullback and Leibler's divergence from the original's class probabilities, both at the temperature;
+    nnU-Net's pseudo Dice is the agreement of both networks' labels on patches of images that are held out.
+    """
+
+    teacher: nn.Module
+    images: Sequence[Path]
+
+    def learn_from(self, teacher: nn.Module, images: Sequence[Path]) -> None:
+        """`images` are preprocessed, (C, *spatial), as NumPy files."""
+        self.teacher = for_training(teacher.eval().requires_grad_(False), self.device)
+        self.images = images
+        self.enable_deep_supervision = False
+
+    def initialize(self) -> None:
+        self.batch_size = int(self.configuration_manager.batch_size)
+        self.network = self.build_network_architecture()
+        self.optimizer, self.lr_scheduler = self.configure_optimizers()
+        self._trained = [p for p in self.network.parameters() if p.requires_grad]
+        self._half = half_precision(self.device)
+        self._lanes = _lanes(self.device, self.batch_size)
+        self.was_initialized = True
+
+    def get_dataloaders(self) -> tuple[Patches, Patches]:
+        """Endless patches for training; for validation the same few again and again."""
+        held = max(1, len(self.images) // _HELD_OUT)
+        seen, unseen = (self.images[held:] or self.images), self.images[:held]
+        counts = self.num_iterations_per_epoch, self.num_val_iterations_per_epoch
+        return self._batches(seen, counts[0], False), self._batches(unseen, counts[1], True)
+
+    def train_step(self, batch: Tensor) -> dict[str, Any]:  # type: ignore[override]
+        """One patch a core: with several cores a patch, each layer would wait for the slowest."""
+        self.lr_scheduler.warm_up()
+        losses, gradients = zip(*self._lanes.map(self._gradient, batch.split(1)), strict=True)
+        for parameter, *parts in zip(self._trained, *gradients, strict=True):
+            parameter.grad = torch.stack(parts).mean(0)
+        nn.utils.clip_grad_norm_(self._trained, 12)
+        self.optimizer.step()
+        return {"loss": np.mean(losses)}
+
+    def validation_step(self, batch: Tensor) -> dict[str, Any]:
+        losses, counts = zip(*self._lanes.map(self._compare, batch.split(1)), strict=True)
+        both, ours, theirs = np.sum(counts, 0)
+        return {"loss": np.mean(losses), "tp_hard": both, "fp_hard": ours - both, "fn_hard": theirs - both}
+
+    def _batches(self, images: Sequence[Path], count: int, validation: bool) -> Patches:
+        """What comes depends on the seed, the epoch and the place in it alone; for validation not on the epoch."""
+        opened = [np.load(image, mmap_mode="r") for image in images]
+        for number in itertools.count():
+            epoch = 0 if validation else self.current_epoch
+            rng = np.random.default_rng([self.training.seed, validation, epoch, number % count])
+            chosen = [opened[int(rng.integers(len(opened)))] for _ in range(self.batch_size)]
+            shape = self.configuration_manager.patch_size
+            patches = torch.from_numpy(np.stack([random_patch(image, shape, rng) for image in chosen]))
+            yield in_order(patches.to(self.device, torch.float32))
+
+    def _gradient(self, patch: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+        student, teacher = self._scores(patch)
+        loss = self._loss(student, teacher)
+        return float(loss.detach()), torch.autograd.grad(loss, self._trained, allow_unused=True, materialize_grads=True)
+
+    @torch.no_grad()
+    def _compare(self, patch: Tensor) -> tuple[float, npt.NDArray[np.int64]]:
+        student, teacher = self._scores(patch)
+        return float(self._loss(student, teacher)), self._counts(student, teacher)
+
+    def _scores(self, patch: Tensor) -> tuple[Tensor, Tensor]:
+        # Without the cache of casts, which threads would share.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._half, cache_enabled=False):
+            with torch.no_grad():
+                teacher = self.teacher(patch)
+            student = self.network(patch)
+        return student.contiguous(), teacher.contiguous()
+
+    def _counts(self, student: Tensor, teacher: Tensor) -> npt.NDArray[np.int64]:
+        """Voxels of each structure in both, in the student's and in the teacher's answer."""
+        if self.label_manager.has_regions:
+            ours, theirs = student[0].flatten(1) > 0, teacher[0].flatten(1) > 0
+            return np.stack([np.asarray(found.sum(1).cpu()) for found in (ours & theirs, ours, theirs)])
+        ours, theirs = student.argmax(1).flatten(), teacher.argmax(1).flatten()
+        found = [torch.bincount(x, minlength=student.shape[1])[1:] for x in (ours[ours == theirs], ours, theirs)]
+        return torch.stack(found).cpu().numpy()
+
+    def _loss(self, student: Tensor, teacher: Tensor) -> Tensor:
+        loss = soft_loss_of_regions if self.label_manager.has_regions else soft_loss
+        return loss(student, teacher, self.training.temperature)
+
+
+def random_patch(image: npt.NDArray[Any], shape: Sequence[int], rng: np.random.Generator) -> npt.NDArray[Any]:
+    """(C, *shape) from a random place of (C, *spatial); filled up with zeros where that is smaller, as by nnU-Net."""
+    starts = [int(rng.integers(max(found - size, 0) + 1)) for found, size in zip(image.shape[1:], shape, strict=True)]
+    found = image[(slice(None), *(slice(a, a + size) for a, size in zip(starts, shape, strict=True)))]
+    missing = [(0, size - there) for size, there in zip(shape, found.shape[1:], strict=True)]
+    return np.pad(found, [(0, 0), *missing])
+
+
+class _Lanes:
+    """Runs the patches of a batch side by side on a processor's cores, one after the other elsewhere."""
+
+    def __init__(self, lanes: int, cores: int) -> None:
+        self._pool = (
+            ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(cores,)) if lanes > 1 else None
+        )
+
+    def map(self, work: Any, patches: Sequence[Tensor]) -> list[Any]:
+        return list((self._pool.map if self._pool else map)(work, patches))
+
+
+def _lanes(device: torch.device, batch: int) -> _Lanes:
+    cores = torch.get_num_threads()
+    lanes = min(batch, cores) if device.type == "cpu" else 1
+    return _Lanes(lanes, cores // lanes)

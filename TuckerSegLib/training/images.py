@@ -1,0 +1,70 @@
+"""Unlabelled images, preprocessed once as the network sees them and kept as files, so that any number of them fits."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed  # type: ignore[import-untyped]
+
+from ..errors import InputError
+from ..inference import preprocessed
+from ..io import read_volume
+from ..models.nnunet import TrainedModel
+from ..models.sample import phantom
+from ..output import whole_file
+from ..patches import PHANTOMS
+from ..volume import Volume
+
+PHANTOM_SEEDS = range(20_000, 20_096)
+"""Phantoms that nothing else uses: not the sample model's training, calibration, nor any evaluation."""
+_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+Told = Callable[[int, int], None]
+
+
+def prepare(model: TrainedModel, sources: Sequence[str], folder: Path, told: Told | None = None) -> list[Path]:
+    """Every image of `sources` as a file in `folder`, (C, *spatial) in half precision; those that are there stay.
+
+    A source is "phantoms", an image file, a folder of them, or a folder with one DICOM series.
+
+    Raises:
+        InputError: there is no image, one cannot be read, or its channels are not the model's.
+    """
+    items = [item for source in sources for item in _items(source)]
+    if not items:
+        raise InputError("There is no image to learn from: name at least one.")
+    files = [folder / f"{number:05d}.npy" for number in range(len(items))]
+    waiting = [(item, file) for item, file in zip(items, files, strict=True) if not file.exists()]
+    bare = replace(model, load_weights=list)
+    workers = min(torch.get_num_threads(), len(waiting))
+    if workers < 2:
+        done = (_prepare(bare, item, file) for item, file in waiting)
+    else:
+        jobs = Parallel(workers, return_as="generator_unordered")
+        done = jobs(delayed(_prepare)(bare, item, file) for item, file in waiting)
+    for number, _ in enumerate(done, len(items) - len(waiting) + 1):
+        if told:
+            told(number, len(items))
+    return files
+
+
+def _items(source: str) -> Sequence[int | Path]:
+    """Seeds of phantoms, or image files."""
+    if source == PHANTOMS:
+        return PHANTOM_SEEDS
+    path = Path(source).expanduser()
+    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(_SUFFIXES)) if path.is_dir() else []
+    return files or [path]
+
+
+def _volume(item: int | Path) -> Volume:
+    return phantom(item).image if isinstance(item, int) else read_volume([item])
+
+
+def _prepare(model: TrainedModel, item: int | Path, file: Path) -> Path:
+    data = preprocessed(model, _volume(item)).numpy().astype(np.float16)
+    with whole_file(file) as partial, partial.open("wb") as opened:
+        np.save(opened, data)
+    return file
