@@ -62,6 +62,9 @@ def segment(
     roi_subset: Annotated[str, typer.Option(help="Only these structures, such as liver,spleen; all otherwise.")] = "",
     standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
     suffix: Annotated[str, typer.Option(help="Of the files in an output folder.")] = SEGMENTATION_SUFFIX,
+    exact_ranks: Annotated[
+        bool, typer.Option("--exact-ranks", help="The published ranks, not those that are fast on this computer.")
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run without the worker and its memory settings.")
     ] = False,
@@ -77,6 +80,7 @@ def segment(
         device,
         engine,
         structures=tuple(name.strip() for name in roi_subset.split(",") if name.strip()),
+        exact_ranks=exact_ranks,
         folds=tuple(int(name) if name.isdecimal() else name for name in fold or []),
     )
     with console.json_alone(as_json):
