@@ -133,6 +133,17 @@ def multiply_adds(network: nn.Module, patch: Sequence[int]) -> dict[str, int]:
     return counts
 
 
+def input_shapes(network: nn.Module, patch: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """What each convolution is given, (C, *spatial), where the network is given one patch (C, *spatial)."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    shell = without_data(network).eval()
+    for name, layer in convolutions(shell).items():
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: shapes.update({name: tuple(inputs[0].shape[1:])}))
+    with torch.no_grad():
+        shell(torch.empty((1, *patch), device="meta"))
+    return shapes
+
+
 def without_data(network: nn.Module) -> nn.Module:
     """A copy of the network's structure on the device "meta": its tensors have shapes and take no memory."""
     tensors = [*network.parameters(), *network.buffers()]

@@ -13,7 +13,9 @@ from .engines.base import Source
 from .engines.choice import prepared
 from .engines.folds import Folds
 from .engines.store import Store
+from .engines.timing import LayerTimes
 from .errors import InputError, ModelError
+from .fitting import Fitted, fitted
 from .inference import predict
 from .models.head import Head, split
 from .models.nnunet import TrainedModel, Weights
@@ -102,6 +104,8 @@ def make_ready(
     """All that `segment` does before it looks at the volume; see there."""
     where = torch_device(device)
     cache = cache or Cache()
+    if isinstance(policy, Fitted):
+        policy = _fitted(model, policy, where, engine, cache, cancellation)
     level, cache_hit = level_of(model, policy, cache, progress, cancellation)
     weights = _Weights(level)
     check = (cancellation or Cancellation()).raise_if_cancelled
@@ -133,6 +137,22 @@ def run(
     )
     label_map = LabelMap(labels, volume.geometry, ready.level.labels)
     return Result(label_map, ready.level, seconds, ready.cache_hit, ready.network.engine)
+
+
+def _fitted(
+    model: TrainedModel,
+    policy: Fitted,
+    device: torch.device,
+    engine: str,
+    cache: Cache,
+    cancellation: Cancellation | None,
+) -> RankPolicy:
+    """The published level where nothing is gained by another: on GPUs, in other engines, at factor 1."""
+    published = policy.published
+    if device.type != "cpu" or engine not in ("auto", "fused") or published.factor == 1 or model.compression:
+        return published
+    times = LayerTimes(Store(cache.folder), (cancellation or Cancellation()).raise_if_cancelled)
+    return fitted(model, published, times)
 
 
 class _Weights:

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from ..tucker import Convolution
 from . import kernels, tiles
+from .layout import channels_last, empty, matrix
 
 Norm = nn.InstanceNorm2d | nn.InstanceNorm3d
 
@@ -61,11 +62,11 @@ class FusedBlock(nn.Module):
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         z = channels_last(z)
-        answers = tuple(_empty_like(z, consumer.width) for consumer in self._consumers)
+        answers = tuple(empty(z, consumer.width) for consumer in self._consumers)
         for index in range(len(z)):
-            one = _matrix(z[index])
+            one = matrix(z[index])
             work = self._by_kernel if self._kernel else self._by_torch
-            work(one, *self._folded(one), [_matrix(answer[index]) for answer in answers])
+            work(one, *self._folded(one), [matrix(answer[index]) for answer in answers])
         return answers
 
     def _by_kernel(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
@@ -178,24 +179,6 @@ def _torch_sums(about: Tensor, rows: int) -> Any:
         return torch.cat([ones[: len(part)].T @ centred, part.T @ centred]).double()
 
     return of
-
-
-def channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=memory_format(x.dim()))
-
-
-def memory_format(dimensions: int) -> Any:
-    """Channels last, for tensors with so many dimensions."""
-    return torch.channels_last_3d if dimensions == 5 else torch.channels_last
-
-
-def _matrix(image: Tensor) -> Tensor:
-    """(channels, *spatial), channels last in memory, as (voxels, channels) of the same memory."""
-    return image.movedim(0, -1).view(-1, len(image))
-
-
-def _empty_like(z: Tensor, channels: int) -> Tensor:
-    return z.new_empty((len(z), *z.shape[2:], channels)).movedim(-1, 1)
 
 
 def _bias(layer: Convolution) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, fx
 
 from .base import Source
-from .block import channels_last, memory_format
+from .layout import channels_last, memory_format
 from .rewriting import rewritten
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 
 from ..tucker import Convolution
 from .block import BatchOfOneNorm, FusedBlock
+from .convolution import fastest, is_plain
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -34,6 +35,7 @@ def rewritten(network: nn.Module) -> fx.GraphModule:
     graph.compose_pointwise()
     graph.fuse()
     graph.replace_norms()
+    graph.replace_convolutions()
     return graph.finished()
 
 
@@ -88,6 +90,13 @@ class _Graph:
             norm = self._module(node)
             if not norm.track_running_stats:
                 self._replace(node, self._call(node, BatchOfOneNorm(norm), node.args[0]))
+
+    def replace_convolutions(self) -> None:
+        for node in self._calls(is_plain):
+            layer = self._module(node)
+            faster = fastest(layer)
+            if faster is not layer:
+                self._replace(node, self._call(node, faster, node.args[0]))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()

@@ -1,0 +1,25 @@
+"""Images with channels last in memory: a patch is a matrix (voxels, channels)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def memory_format(dimensions: int) -> Any:
+    """Channels last, for tensors with so many dimensions."""
+    return torch.channels_last_3d if dimensions == 5 else torch.channels_last
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=memory_format(x.dim()))
+
+
+def empty(like: Tensor, channels: int) -> Tensor:
+    """(N, channels, *spatial) for `like` (N, C, *spatial)."""
+    return like.new_empty((len(like), *like.shape[2:], channels)).movedim(-1, 1)
+
+
+def matrix(image: Tensor) -> Tensor:
+    """(channels, *spatial), channels last in memory, as (voxels, channels) of the same memory."""
+    return image.movedim(0, -1).view(-1, len(image))

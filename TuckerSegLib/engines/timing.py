@@ -1,0 +1,78 @@
+"""How long a layer takes on this computer, dense or decomposed: measured once, kept on disk."""
+
+import copy
+import platform
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ..tucker import Convolution, Ranks, TuckerConv
+from .base import Source
+from .fused import FusedEngine
+from .store import Store
+
+_VOXELS = 100_000
+"""Of a layer's input, at most: enough for times to be in proportion to those of whole patches."""
+_REPEATS = 3
+_FORMAT = 1
+_NORMS = {4: nn.InstanceNorm3d, 3: nn.InstanceNorm2d}
+
+
+class LayerTimes:
+    """Seconds that layers take in the fused engine; what was measured before is read from `store`.
+
+    `check` is called before each measurement, and may raise to stop.
+    """
+
+    def __init__(self, store: Store, check: Callable[[], None] = lambda: None) -> None:
+        self._store, self._check = store, check
+        threads = torch.get_num_threads()
+        self._key = f"layer times {_FORMAT} {platform.node()} {platform.processor()} {threads} {torch.__version__}"
+        self._known: dict[str, float] = store.read_json(self._key) or {}
+
+    def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
+        """Of a layer with its norm and activation on an input (C, *spatial), cropped where it is large."""
+        shape = _cropped(shape)
+        options = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        name = f"{type(layer).__name__} {layer.in_channels} {layer.out_channels} {options} {shape} {ranks}"
+        if name not in self._known:
+            self._check()
+            self._known[name] = _measured(_network(layer, ranks), shape)
+        return self._known[name]
+
+    def keep(self) -> None:
+        """Write down what was measured."""
+        self._store.write_json(self._key, self._known)
+
+
+def _cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
+    channels, *spatial = shape
+    while torch.Size(spatial).numel() > _VOXELS:
+        longest = spatial.index(max(spatial))
+        spatial[longest] = -(-spatial[longest] // 2)
+    return (channels, *spatial)
+
+
+def _network(layer: Convolution, ranks: Ranks | None) -> nn.Module:
+    """The layer with weights of no meaning, and what stands behind it in an nnU-Net; heads have nothing there."""
+    shell = copy.deepcopy(layer).to_empty(device="cpu")
+    shell.reset_parameters()
+    replaced = TuckerConv.like(shell, ranks) if ranks else shell
+    if isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d)) or set(layer.kernel_size) == {1}:
+        return nn.Sequential(replaced).eval()
+    norm = _NORMS[layer.weight.dim() - 1](layer.out_channels, affine=True)
+    return nn.Sequential(replaced, norm, nn.LeakyReLU(inplace=True)).eval()
+
+
+def _measured(network: nn.Module, shape: tuple[int, ...]) -> float:
+    """The best of a few runs, after one that does not count."""
+    run = FusedEngine().prepare(Source("", lambda: network.requires_grad_(False), shape), torch.device("cpu"))
+    patch = torch.randn(1, *shape)
+    times = []
+    for _ in range(_REPEATS + 1):
+        start = time.perf_counter()
+        run(patch)
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

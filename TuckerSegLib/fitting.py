@@ -1,0 +1,94 @@
+"""Ranks fitted to this computer: no layer slower than it was, and none more compressed than its speed is worth.
+
+A decomposed layer is not always faster: narrow convolutions use a processor badly. So each layer takes, of its dense
+form and its decompositions at no less than the published ranks, the fastest; of those as fast, the most accurate.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .compression import convolutions, input_shapes
+from .engines.timing import LayerTimes
+from .models.nnunet import TrainedModel
+from .ranks import LEVELS, RankPolicy, Relative, Settings
+from .tucker import Convolution, Ranks
+
+_MULTIPLES = (1, 8, 16)
+"""Ranks are tried as they are and rounded up to these: processors take so many numbers at a time."""
+_AS_FAST = 1.05
+"""Times that differ less are the same."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A published level, to be fitted to the computer that runs it, where an engine is chosen that it pays for.
+
+    Taken as a policy it is the published level itself.
+    """
+
+    published: Relative
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return self.published.choose(layers)
+
+    @property
+    def settings(self) -> Settings:
+        return self.published.settings
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A published level with the ranks that were found to pay on this computer."""
+
+    published: Relative
+    ranks: Mapping[str, Ranks]
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return dict(self.ranks)
+
+    @property
+    def settings(self) -> Settings:
+        content = json.dumps(self.ranks, sort_keys=True).encode()
+        return {**self.published.settings, "fitted": hashlib.sha256(content).hexdigest()[:16]}
+
+
+def fitted(model: TrainedModel, published: Relative, times: LayerTimes) -> RankPolicy:
+    """The level as this computer runs it best; the original network where no layer gains.
+
+    At any level a layer may take what it could take at the levels above, so none is slower than those.
+    """
+    network = model.network_without_data()
+    layers = convolutions(network)
+    shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
+    levels = [Relative(factor, published.minimum).choose(layers) for factor in _down_to(published.factor)]
+    best = {
+        name: _best(layer, shapes[name], _options(layer, [level[name] for level in levels]), times)
+        for name, layer in layers.items()
+    }
+    times.keep()
+    ranks = {name: found for name, found in best.items() if found}
+    return Chosen(published, ranks) if ranks else Relative(1.0)
+
+
+def _down_to(factor: float) -> list[float]:
+    return [level for level in LEVELS if factor < level < 1] + [factor]
+
+
+def _options(layer: Convolution, published: list[Ranks]) -> list[Ranks]:
+    """The decomposed forms that a layer may take, the most accurate first."""
+    found = {_rounded_up(layer, ranks, multiple) for ranks in published for multiple in _MULTIPLES}
+    return sorted(found, reverse=True)
+
+
+def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
+    out, into = (-(-rank // multiple) * multiple for rank in ranks)
+    return Ranks(min(out, layer.out_channels), min(into, layer.in_channels))
+
+
+def _best(layer: Convolution, shape: tuple[int, ...], options: list[Ranks], times: LayerTimes) -> Ranks | None:
+    forms: list[Ranks | None] = [None, *options]
+    seconds = [times.seconds(layer, shape, form) for form in forms]
+    limit = min(seconds) * _AS_FAST
+    return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)
