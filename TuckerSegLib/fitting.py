@@ -25,7 +25,7 @@ _AS_FAST = 1.05
 class Fitted:
     """A published level, to be fitted to the computer that runs it, where an engine is chosen that it pays for.
 
-    Taken as a policy it is the published level itself.
+    Taken as a policy it gives the published ranks.
     """
 
     published: Relative
@@ -35,7 +35,7 @@ class Fitted:
 
     @property
     def settings(self) -> Settings:
-        return self.published.settings
+        return {**self.published.settings, "ranks": "fitted"}
 
 
 @dataclass(frozen=True)

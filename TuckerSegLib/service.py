@@ -16,6 +16,7 @@ from .client import SegmentRequest
 from .engines.choice import engines
 from .engines.store import Store
 from .errors import InputError
+from .fitting import Fitted
 from .models.totalsegmentator import task_names
 from .pipeline import DEVICES, ORIGINAL, Result, run, torch_device
 from .progress import Cancellation, Progress, ProgressCallback
@@ -179,7 +180,8 @@ def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
 
 
 def _policy(request: SegmentRequest) -> RankPolicy:
-    return Relative(request.factor)
+    published = Relative(request.factor)
+    return published if request.exact_ranks else Fitted(published)
 
 
 def _ping() -> Json:

@@ -18,6 +18,7 @@ _VOXELS = 100_000
 _REPEATS = 3
 _FORMAT = 1
 _NORMS = {4: nn.InstanceNorm3d, 3: nn.InstanceNorm2d}
+_POINTWISE = {4: nn.Conv3d, 3: nn.Conv2d}
 
 
 class LayerTimes:
@@ -56,14 +57,15 @@ def _cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _network(layer: Convolution, ranks: Ranks | None) -> nn.Module:
-    """The layer with weights of no meaning, and what stands behind it in an nnU-Net; heads have nothing there."""
+    """The layer with weights of no meaning, and what stands behind it in a compressed nnU-Net; nothing behind heads."""
     shell = copy.deepcopy(layer).to_empty(device="cpu")
     shell.reset_parameters()
     replaced = TuckerConv.like(shell, ranks) if ranks else shell
     if isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d)) or set(layer.kernel_size) == {1}:
         return nn.Sequential(replaced).eval()
     norm = _NORMS[layer.weight.dim() - 1](layer.out_channels, affine=True)
-    return nn.Sequential(replaced, norm, nn.LeakyReLU(inplace=True)).eval()
+    first = _POINTWISE[layer.weight.dim() - 1](layer.out_channels, max(layer.out_channels // 4, 1), 1, bias=False)
+    return nn.Sequential(replaced, norm, nn.LeakyReLU(inplace=True), first).eval()
 
 
 def _measured(network: nn.Module, shape: tuple[int, ...]) -> float:
