@@ -52,6 +52,8 @@ def prepare_cases(model: TrainedModel, dataset: Path, work: Path, told: Told | N
     cases = _cases(dataset, str(description["file_ending"]), model.num_input_channels)
     folder = work / _PREPROCESSED / model.plans_manager.dataset_name / model.configuration_manager.data_identifier
     folder.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.glob(".*"):
+        leftover.unlink()
     with quiet():
         preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
     for number, (name, (images, labels)) in enumerate(cases.items(), start=1):

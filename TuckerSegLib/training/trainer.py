@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -130,6 +131,8 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
         self.logger.log("epoch_end_timestamps", time.time(), self.current_epoch)
         took = self.clock() - self._began
         self.spent += took
+        if not math.isfinite(self._last("train_losses") + self._last("val_losses")):
+            raise InputError("The loss is no number any more: choose a lower learning rate.")
         if self._last("val_losses") < self.best_loss:
             self.best_loss, self.best_epoch = self._last("val_losses"), self.current_epoch
             self.best = unique(self.network)
