@@ -19,7 +19,7 @@ import pytest
 from trained_folders import totalsegmentator_task
 from typer.testing import CliRunner
 
-from TuckerSegLib import cli
+from TuckerSegLib import cli, warm
 from TuckerSegLib.cache import Cache
 from TuckerSegLib.errors import Cancelled, InputError, ModelError, NotEnoughMemory, OutputError
 from TuckerSegLib.io import write_segmentation
@@ -27,6 +27,7 @@ from TuckerSegLib.models import download, installed, open_model, weights
 from TuckerSegLib.models.download import Source, fetch, install
 from TuckerSegLib.models.totalsegmentator import Network, Task, task, task_names
 from TuckerSegLib.models.weights import import_archive, is_installed, weights_folder
+from TuckerSegLib.pipeline import make_ready
 from TuckerSegLib.progress import Cancellation, Progress
 from TuckerSegLib.ranks import LEVELS, Relative
 from TuckerSegLib.service import Service
@@ -423,6 +424,25 @@ def test_the_worker_runs_a_task_and_knows_what_its_levels_cost(made: Path, monke
     assert np.array_equal(answer.label_map.labels, segment_task(ct(), FASTEST, device="cpu").label_map.labels)
     levels = Service().answer("levels", {"model": FASTEST}, None, lambda _: None, Cancellation()).result["levels"]
     assert [level["factor"] for level in levels] == list(LEVELS) and levels[0]["parameters_removed"] == 0
+
+
+def test_the_worker_keeps_a_tasks_networks_ready(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
+    prepared: list[str] = []
+
+    def counted(*given: Any, **options: Any) -> Any:
+        prepared.append(given[0].name)
+        return make_ready(*given, **options)
+
+    monkeypatch.setattr(warm, "make_ready", counted)
+    service, labels = Service(), []
+    for factor in (0.5, 0.5, 1.0):
+        arguments = {"model": FASTEST, "device": "cpu", "engine": "torch", "factor": factor}
+        answer = service.answer("segment", arguments, ct(), lambda _: None, Cancellation())
+        assert answer.label_map is not None
+        labels.append(answer.label_map.labels)
+    assert len(prepared) == 2
+    assert np.array_equal(labels[0], labels[1])
 
 
 def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(

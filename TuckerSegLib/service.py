@@ -17,8 +17,8 @@ from .engines.choice import engines
 from .engines.store import Store
 from .errors import InputError
 from .fitting import Fitted
-from .models.totalsegmentator import task_names
-from .pipeline import DEVICES, ORIGINAL, Result, run, torch_device
+from .models.totalsegmentator import Network, task_names
+from .pipeline import DEVICES, ORIGINAL, Ready, Result, run, torch_device
 from .progress import Cancellation, Progress, ProgressCallback
 from .protocol import Json
 from .ranks import RankPolicy, Relative
@@ -86,7 +86,7 @@ class Service:
         progress(Progress("load", 0.0, None))
         with _warnings() as warnings:
             if request.model in task_names():
-                result = _segment_task(request, volume, progress, cancellation)
+                result = self._segment_task(request, volume, progress, cancellation)
             else:
                 result = self._segment_model(request, volume, progress, cancellation)
         return Answer(_account(result, warnings), result.label_map)
@@ -107,6 +107,30 @@ class Service:
             cache_hit=warm or result.cache_hit,
         )
 
+    def _segment_task(
+        self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+    ) -> Result:
+        if request.folds:
+            raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
+        policy = _policy(request)
+
+        def prepare(network: Network, leaving: Cancellation) -> Ready:
+            model = self._warm.network(network, request.model)
+            ready, warm = self._warm.ready(model, policy, request.device, request.engine, lambda _: None, leaving)
+            return replace(ready, cache_hit=warm or ready.cache_hit)
+
+        return segment_task(
+            volume,
+            request.model,
+            policy,
+            roi_subset=request.structures,
+            device=request.device,
+            engine=request.engine,
+            prepare=prepare,
+            progress=progress,
+            cancellation=cancellation,
+        )
+
     def _levels(self, model: str) -> Json:
         from .levels import levels
         from .tasks.costs import task_levels
@@ -118,23 +142,6 @@ class Service:
     def _cache_clear(self) -> Json:
         self.forget()
         return {"freed": Cache().clear() + Store(Cache().folder).clear()}
-
-
-def _segment_task(
-    request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
-) -> Result:
-    if request.folds:
-        raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
-    return segment_task(
-        volume,
-        request.model,
-        _policy(request),
-        roi_subset=request.structures,
-        device=request.device,
-        engine=request.engine,
-        progress=progress,
-        cancellation=cancellation,
-    )
 
 
 def _account(result: Result, warnings: list[str]) -> Json:

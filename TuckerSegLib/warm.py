@@ -10,6 +10,8 @@ import psutil
 from .cache import Cache
 from .models import open_model
 from .models.nnunet import TrainedModel
+from .models.totalsegmentator import Network
+from .models.weights import open_network, weights_folder
 from .pipeline import Ready, make_ready
 from .progress import Cancellation, ProgressCallback
 from .ranks import RankPolicy
@@ -68,6 +70,16 @@ class Warm:
         """
         key = (which, tuple(folds), _stamp(which))
         return self._models.get(key, lambda: open_model(which, list(folds) or None))[0]
+
+    def network(self, network: Network, task: str) -> TrainedModel:
+        """One of the networks of TotalSegmentator's `task`, opened anew when its files have changed.
+
+        Raises:
+            ModelError: as `open_network`.
+        """
+        folder = str(weights_folder() / network.folder)
+        key = (folder, network.folds, _stamp(folder))
+        return self._models.get(key, lambda: open_network(network, task))[0]
 
     def ready(
         self,

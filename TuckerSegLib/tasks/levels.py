@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
+import torch
+
 from ..models.totalsegmentator import Network
 from ..pipeline import Ready
 from ..progress import Cancellation
@@ -21,7 +23,9 @@ class Levels:
         self._load = load
         self._cancellation = cancellation
         self._leaving = Cancellation()
-        self._thread = ThreadPoolExecutor(1, "next network")
+        # PyTorch gives a new thread the number that any thread was given last, and some engines give theirs one.
+        threads = torch.get_num_threads()
+        self._thread = ThreadPoolExecutor(1, "next network", torch.set_num_threads, (threads,))
         self._following: Future[Ready] | None = None
 
     def __enter__(self) -> "Levels":

@@ -17,7 +17,7 @@ from ..ranks import RankPolicy
 from ..volume import LabelMap, Volume
 from .checks import check_licence, modality_warning
 from .images import image_of
-from .levels import Levels
+from .levels import Levels, Load
 from .overall import Overall, costs_of
 from .steps import Steps
 
@@ -47,6 +47,7 @@ def segment_task(
     device: str = "auto",
     engine: str = "torch",
     cache: Cache | None = None,
+    prepare: Load | None = None,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
 ) -> TaskResult:
@@ -60,6 +61,7 @@ def segment_task(
         policy: how much of each layer is kept.
         roi_subset: these structures alone. The tasks whose names begin with "total" then look only where they are.
         remove_small_blobs: clear connected parts of a structure below 200 mm3.
+        prepare: gives each network, ready to run, in a thread of its own; otherwise they are opened and prepared.
         device, engine, cache, progress, cancellation: see `pipeline.segment`. "load" is told while the first network
             is opened and "compress" while a later one is waited for; what is between the networks is "resample".
 
@@ -76,9 +78,12 @@ def segment_task(
     cancellation = cancellation or Cancellation()
     overall = Overall(progress, _costs(wanted, volume))
 
-    def load(network: Network, leaving: Cancellation) -> Ready:
+    def opened(network: Network, leaving: Cancellation) -> Ready:
         model = open_network(network, wanted.name)
-        ready = make_ready(model, policy, device=device, engine=engine, cache=cache, cancellation=leaving)
+        return make_ready(model, policy, device=device, engine=engine, cache=cache, cancellation=leaving)
+
+    def load(network: Network, leaving: Cancellation) -> Ready:
+        ready = (prepare or opened)(network, leaving)
         # TotalSegmentator never averages over mirror images.
         return replace(ready, level=replace(ready.level, mirror_axes=None))
 
