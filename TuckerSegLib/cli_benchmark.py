@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from .benchmarks.network import Timed
     from .benchmarks.pipeline import Measured
 
 app = typer.Typer(help="Measure on this computer what the documents claim.", no_args_is_help=True)
@@ -63,6 +64,55 @@ def pipeline(
     columns = ("", "Seconds", "Fastest to slowest", "Times faster", "Peak memory", "Of stock", "Equal voxels", "Dice")
     console.write_table(f"{model} on {image.name}, file to file", columns, [_compared(one, found[0]) for one in found])
     print(", ".join(f"{name} {value}" for name, value in (computer() | measured.versions(found)).items()))
+
+
+@app.command()
+def network(
+    model: Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")] = "sample",
+    factor: Annotated[
+        list[float] | None, typer.Option("--factor", "-f", help="May be repeated; the published levels otherwise.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Runs of each level.")] = 5,
+    engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "auto",
+    exact_ranks: Annotated[bool, typer.Option(help="The published ranks, not those that are fast here.")] = False,
+    errors: Annotated[bool, typer.Option(help="Compare with double precision, which takes minutes.")] = True,
+    plot: Annotated[Path | None, typer.Option(help="A PNG of seconds against parameters.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """One patch through the network: each level beside the original as nnU-Net runs it."""
+    from . import console
+    from .benchmarks import network as measured
+    from .benchmarks.computer import computer
+    from .ranks import LEVELS
+
+    with console.json_alone(as_json), console.errors.status("") as status:
+        found = measured.network(model, factor or LEVELS, repeats, exact_ranks, engine, errors, status.update)
+    if plot:
+        measured.plot(found, plot)
+    if as_json:
+        console.write_json(measured.as_json(model, found))
+        return
+    columns = ("Factor", "Engine", "Seconds", "Range", "Faster", "Error", "Parameters", "Bound")
+    rows = [("stock", "torch", *_spread(found.stock), "1.0", "", "", "")]
+    rows += [
+        (
+            f"{level.factor:g}",
+            level.facts["engine"],
+            *_spread(level),
+            f"{found.speedup(level):.1f}",
+            "" if level.relative_error is None else f"{level.relative_error:.1e}",
+            f"{level.facts['parameters']:,}",
+            f"{found.arithmetic(level):.2f}",
+        )
+        for level in found.levels
+    ]
+    console.write_table(f"{model}, one patch", columns, rows)
+    print(f"{found.operations_a_second / 1e9:.0f} GFLOP/s and {found.bytes_a_second / 1e9:.0f} GB/s at most")
+    print(", ".join(f"{name} {value}" for name, value in computer().items()))
+
+
+def _spread(timed: "Timed") -> tuple[str, str]:
+    return f"{timed.median:.2f}", f"{min(timed.seconds):.2f}-{max(timed.seconds):.2f}"
 
 
 def _compared(one: "Measured", stock: "Measured") -> tuple[str, ...]:

@@ -1,0 +1,163 @@
+"""One patch through one network: each level beside the original as nnU-Net runs it today, in turns."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import WorkerError
+from ..process import ALLOCATOR, environment
+from ..protocol import error_of
+from ..ranks import LEVELS
+from . import limits
+from .computer import computer
+
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Timed:
+    """The stock network, or a level: the `seconds` of each run, and what was told when it was prepared."""
+
+    factor: float | None
+    facts: Mapping[str, Any]
+    seconds: list[float] = field(default_factory=list)
+    relative_error: float | None = None
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The stock network and the levels, and what the computer can do at most."""
+
+    stock: Timed
+    levels: Sequence[Timed]
+    operations_a_second: float
+    bytes_a_second: float
+
+    def speedup(self, level: Timed) -> float:
+        return self.stock.median / level.median
+
+    def arithmetic(self, level: Timed) -> float:
+        """Seconds that the level's multiply-adds would take if nothing else had to be done."""
+        return float(2 * level.facts["multiply_adds"] / self.operations_a_second)
+
+
+def network(
+    model: str,
+    factors: Sequence[float] = LEVELS,
+    repeats: int = 5,
+    exact_ranks: bool = False,
+    engine: str = "auto",
+    errors: bool = True,
+    tell: Tell = lambda _: None,
+) -> Comparison:
+    """Run the first fold of `model` on one patch, `repeats` times at each level, the stock network before each round.
+
+    Two processes: the stock network's has the system's allocator, the other the worker's settings. With `errors`, each
+    level's answer is compared with the same weights' in double precision, which takes minutes for a large network.
+
+    Raises:
+        TuckerSegError: the model cannot be used.
+    """
+    with ExitStack() as programs:
+        stock_runs = programs.enter_context(_program("stock", model))
+        level_runs = programs.enter_context(_program("tuckerseg", model))
+        options = {"exact_ranks": exact_ranks, "engine": engine}
+        tell("preparing the stock network")
+        stock = Timed(None, stock_runs(do="prepare", factor=1.0, **options))
+        levels = []
+        for factor in factors:
+            tell(f"preparing factor {factor:g}")
+            levels.append(Timed(factor, level_runs(do="prepare", factor=factor, **options)))
+        stock_runs(do="run", factor=1.0)
+        for repeat in range(repeats):
+            tell(f"round {repeat + 1} of {repeats}")
+            stock.seconds.append(stock_runs(do="run", factor=1.0)["seconds"])
+            for level in levels:
+                level.seconds.append(level_runs(do="run", factor=level.factor)["seconds"])
+        for level in levels if errors else []:
+            tell(f"factor {level.factor:g} in double precision")
+            level.relative_error = level_runs(do="error", factor=level.factor)["relative_error"]
+    tell("this computer's limits")
+    return Comparison(stock, levels, limits.operations_a_second(), limits.bytes_a_second())
+
+
+def as_json(model: str, found: Comparison) -> dict[str, object]:
+    """Seconds as medians with their range."""
+    return {
+        "computer": computer(),
+        "model": model,
+        "stock_seconds": found.stock.median,
+        "stock_runs": found.stock.seconds,
+        "operations_a_second": found.operations_a_second,
+        "bytes_a_second": found.bytes_a_second,
+        "levels": [
+            {
+                "factor": level.factor,
+                **level.facts,
+                "seconds": level.median,
+                "runs": level.seconds,
+                "speedup": found.speedup(level),
+                "relative_error": level.relative_error,
+                "arithmetic_seconds": found.arithmetic(level),
+            }
+            for level in found.levels
+        ],
+    }
+
+
+def plot(found: Comparison, path: Path) -> None:
+    """Seconds against parameters, the stock network marked, as a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axis = pyplot.subplots(figsize=(6.4, 4.2))
+    parameters = [level.facts["parameters"] for level in found.levels]
+    axis.plot(parameters, [level.median for level in found.levels], "o-", label="TuckerSeg")
+    axis.plot(parameters, [found.arithmetic(level) for level in found.levels], "--", label="the arithmetic alone")
+    axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
+    for level in found.levels:
+        where = (level.facts["parameters"], level.median)
+        axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
+    axis.set(xscale="log", yscale="log", xlabel="parameters", ylabel="seconds a patch")
+    axis.legend()
+    axis.grid(True, which="both", alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)
+
+
+@contextmanager
+def _program(name: str, model: str) -> Iterator[Callable[..., dict[str, Any]]]:
+    command = [sys.executable, "-P", "-m", f"{__package__}.patches", name, model]
+    settings = environment(os.environ)
+    if name == "stock":
+        settings = {key: value for key, value in settings.items() if key not in ALLOCATOR}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=settings) as process:
+
+        def ask(**request: object) -> dict[str, Any]:
+            assert process.stdin and process.stdout
+            try:
+                process.stdin.write(json.dumps(request).encode() + b"\n")
+                process.stdin.flush()
+                answer: dict[str, Any] = json.loads(process.stdout.readline())
+            except (OSError, ValueError):
+                raise WorkerError(f"The {name} network ended early, with code {process.wait()}.") from None
+            if "error" in answer:
+                raise error_of(answer["error"])
+            return answer
+
+        yield ask

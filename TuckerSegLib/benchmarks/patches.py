@@ -1,0 +1,132 @@
+"""One network as a process that runs single patches when told to: as nnU-Net runs it today, or as TuckerSeg does.
+
+`python -m TuckerSegLib.benchmarks.patches stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line: "run" is
+answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first fold and
+a patch of normal noise.
+"""
+
+import copy
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..fitting import Fitted
+from ..models import open_model
+from ..models.nnunet import TrainedModel
+from ..pipeline import Ready, make_ready
+from ..ranks import Relative
+
+
+class Stock:
+    """The network in PyTorch, one operation after the other, with the system's own allocator."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._network = _network(model)
+        self._patch = _patch(model)
+
+    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
+        return {"threads": torch.get_num_threads()}
+
+    def run(self, factor: float) -> dict[str, Any]:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            self._network(self._patch)
+        return {"seconds": time.perf_counter() - start}
+
+
+class TuckerSeg:
+    """Any level of the network, prepared as for a segmentation, its head put on at the end."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._model, self._patch = model, _patch(model)
+        self._levels: dict[float, Ready] = {}
+
+    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
+        policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
+        start = time.perf_counter()
+        ready = make_ready(self._model, policy, device="cpu", engine=engine)
+        seconds = time.perf_counter() - start
+        self._levels[factor] = ready
+        self._logits(factor)
+        report = ready.level.compression.report if ready.level.compression else None
+        return {"engine": ready.network.engine, "prepared_in": seconds, **_costs(self._model, report)}
+
+    def run(self, factor: float) -> dict[str, Any]:
+        start = time.perf_counter()
+        self._logits(factor)
+        return {"seconds": time.perf_counter() - start}
+
+    def error(self, factor: float) -> dict[str, Any]:
+        """||y - y'|| / ||y||, y' computed in double precision from the very weights that gave y."""
+        network = copy.deepcopy(_network(self._levels[factor].level)).double()
+        with torch.inference_mode():
+            exact = network(self._patch.double())
+            found = self._logits(factor)
+            exact_norm = torch.linalg.vector_norm(exact)
+            return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
+
+    def _logits(self, factor: float) -> Tensor:
+        ready = self._levels[factor]
+        answer = ready.network(self._patch)
+        if ready.head is None:
+            return answer
+        with torch.inference_mode():
+            scores: Tensor = ready.head(answer[0].movedim(0, -1).flatten(0, -2))
+            return scores.view(1, *answer.shape[2:], -1).movedim(-1, 1)
+
+
+def _network(model: TrainedModel) -> nn.Module:
+    network = model.network()
+    network.load_state_dict(model.load_weights()[0])
+    return network.eval().requires_grad_(False)
+
+
+def _patch(model: TrainedModel) -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(1, model.num_input_channels, *model.patch_size)
+
+
+def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
+    """Of a level: its parameters, multiply-adds for a patch, and how many layers stayed as they were."""
+    from ..levels import levels
+
+    if report is None:
+        original = levels(model, [1.0])[0]
+        return {"parameters": original.parameters, "multiply_adds": original.gflops * 1e9, "dense_layers": None}
+    dense = sum(layer["ranks"] is None for layer in report["layers"])
+    costs = {name: report[name] for name in ("parameters", "multiply_adds")}
+    return {**costs, "dense_layers": dense, "layers": len(report["layers"])}
+
+
+PROGRAMS = {"stock": Stock, "tuckerseg": TuckerSeg}
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    from ..process import own_pipes
+    from ..protocol import decode, encode, error_as_json
+
+    requests, answers = own_pipes()
+    program: Any = None
+    for line in requests:
+        request = decode(line)
+        try:
+            program = program or PROGRAMS[sys.argv[1]](_one_fold(open_model(sys.argv[2])))
+            answer = getattr(program, request.pop("do"))(**request)
+        except (Exception, SystemExit) as error:
+            answer = {"error": error_as_json(error)}
+        answers.write(encode(answer))
+        answers.flush()
+
+
+def _one_fold(model: TrainedModel) -> TrainedModel:
+    fingerprint = f"{model.fingerprint} first fold"
+    return replace(model, load_weights=lambda: model.load_weights()[:1], fingerprint=fingerprint)
+
+
+if __name__ == "__main__":
+    main()
