@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK as sitk  # noqa: N813
@@ -130,6 +131,15 @@ def test_it_comes_closer_to_the_original_without_labels(
     assert epochs[-1].validation_loss < 0.8 * epochs[0].validation_loss
     assert epochs[-1].dice > epochs[0].dice
     assert agreement(trained, original) > agreement(level, original) + 0.05
+
+
+@mark.parametrize("options", [{"dimensions": 2}, {"regions": True}, {"architecture": "residual"}], ids=str)
+def test_every_kind_of_network_learns(options: dict[str, Any], images: list[str], tmp_path: Path) -> None:
+    original = open_folder(make_folder(tmp_path, labels=LABELS, features=(6, 8, 10), **options))
+    epochs: list[Epoch] = []
+    level = compressed(original, Relative(0.4, minimum=2))
+    distill(level, original, images, tmp_path / "work", QUICK, device="cpu", told=epochs.append)
+    assert epochs[-1].validation_loss < epochs[0].validation_loss
 
 
 @mark.parametrize("part", PARTS)

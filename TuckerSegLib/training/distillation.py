@@ -3,10 +3,10 @@
 # mypy: allow-untyped-calls
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from .soft_loss import soft_loss, soft_loss_of_regions
 from .trainer import Finetuner
 
 Patches = Iterator[Tensor]
+Result = TypeVar("Result")
 _HELD_OUT = 8
 """One image in so many, one at least, is for validation."""
 
@@ -44,7 +45,7 @@ class Distiller(Finetuner):
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
         self._half = half_precision(self.device)
-        self._lanes = _lanes(self.device, self.batch_size)
+        self._lanes = _Lanes(self.device, self.batch_size)
         self.was_initialized = True
 
     def get_dataloaders(self) -> tuple[Patches, Patches]:
@@ -55,9 +56,9 @@ class Distiller(Finetuner):
         return self._batches(seen, counts[0], False), self._batches(unseen, counts[1], True)
 
     def train_step(self, batch: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        """One patch a core: with several cores a patch, each layer would wait for the slowest."""
+        """On a processor one core takes a patch: with several cores a patch, each layer would wait for the slowest."""
         self.lr_scheduler.warm_up()
-        losses, gradients = zip(*self._lanes.map(self._gradient, batch.split(1)), strict=True)
+        losses, gradients = zip(*self._lanes.map(self._gradient, batch), strict=True)
         for parameter, *parts in zip(self._trained, *gradients, strict=True):
             parameter.grad = torch.stack(parts).mean(0)
         nn.utils.clip_grad_norm_(self._trained, 12)
@@ -65,20 +66,20 @@ class Distiller(Finetuner):
         return {"loss": np.mean(losses)}
 
     def validation_step(self, batch: Tensor) -> dict[str, Any]:
-        losses, counts = zip(*self._lanes.map(self._compare, batch.split(1)), strict=True)
+        losses, counts = zip(*self._lanes.map(self._compare, batch), strict=True)
         both, ours, theirs = np.sum(counts, 0)
         return {"loss": np.mean(losses), "tp_hard": both, "fp_hard": ours - both, "fn_hard": theirs - both}
 
     def _batches(self, images: Sequence[Path], count: int, validation: bool) -> Patches:
         """What comes depends on the seed, the epoch and the place in it alone; for validation not on the epoch."""
+        shape = self.configuration_manager.patch_size
         opened = [np.load(image, mmap_mode="r") for image in images]
         for number in itertools.count():
             epoch = 0 if validation else self.current_epoch
             rng = np.random.default_rng([self.training.seed, validation, epoch, number % count])
             chosen = [opened[int(rng.integers(len(opened)))] for _ in range(self.batch_size)]
-            shape = self.configuration_manager.patch_size
-            patches = torch.from_numpy(np.stack([random_patch(image, shape, rng) for image in chosen]))
-            yield in_order(patches.to(self.device, torch.float32))
+            patches = np.stack([random_patch(image, shape, rng) for image in chosen])
+            yield in_order(torch.from_numpy(patches).to(self.device, torch.float32))
 
     def _gradient(self, patch: Tensor) -> tuple[float, tuple[Tensor, ...]]:
         student, teacher = self._scores(patch)
@@ -101,7 +102,7 @@ class Distiller(Finetuner):
     def _counts(self, student: Tensor, teacher: Tensor) -> npt.NDArray[np.int64]:
         """Voxels of each structure in both, in the student's and in the teacher's answer."""
         if self.label_manager.has_regions:
-            ours, theirs = student[0].flatten(1) > 0, teacher[0].flatten(1) > 0
+            ours, theirs = (scores.transpose(0, 1).flatten(1) > 0 for scores in (student, teacher))
             return np.stack([np.asarray(found.sum(1).cpu()) for found in (ours & theirs, ours, theirs)])
         ours, theirs = student.argmax(1).flatten(), teacher.argmax(1).flatten()
         found = [torch.bincount(x, minlength=student.shape[1])[1:] for x in (ours[ours == theirs], ours, theirs)]
@@ -113,26 +114,26 @@ class Distiller(Finetuner):
 
 
 def random_patch(image: npt.NDArray[Any], shape: Sequence[int], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """(C, *shape) from a random place of (C, *spatial); filled up with zeros where that is smaller, as by nnU-Net."""
-    starts = [int(rng.integers(max(found - size, 0) + 1)) for found, size in zip(image.shape[1:], shape, strict=True)]
-    found = image[(slice(None), *(slice(a, a + size) for a, size in zip(starts, shape, strict=True)))]
-    missing = [(0, size - there) for size, there in zip(shape, found.shape[1:], strict=True)]
-    return np.pad(found, [(0, 0), *missing])
+    """(C, *shape) from a random place of (C, K, J, I); filled up with zeros where that is smaller, as by nnU-Net.
+
+    A shape of two sizes is that of a slice.
+    """
+    sizes = (1, *shape)[-3:]
+    starts = [int(rng.integers(max(found - size, 0) + 1)) for found, size in zip(image.shape[1:], sizes, strict=True)]
+    found = image[(slice(None), *(slice(a, a + size) for a, size in zip(starts, sizes, strict=True)))]
+    missing = [(0, size - there) for size, there in zip(sizes, found.shape[1:], strict=True)]
+    return np.pad(found, [(0, 0), *missing]).reshape(len(image), *shape)
 
 
 class _Lanes:
-    """Runs the patches of a batch side by side on a processor's cores, one after the other elsewhere."""
+    """Runs equal parts of a batch side by side on a processor's cores; elsewhere there is one lane."""
 
-    def __init__(self, lanes: int, cores: int) -> None:
-        self._pool = (
-            ThreadPoolExecutor(lanes, initializer=torch.set_num_threads, initargs=(cores,)) if lanes > 1 else None
+    def __init__(self, device: torch.device, batch: int) -> None:
+        cores = torch.get_num_threads() if device.type == "cpu" else 1
+        self._count = max(lanes for lanes in range(1, cores + 1) if batch % lanes == 0)
+        self._pool = ThreadPoolExecutor(
+            self._count, initializer=torch.set_num_threads, initargs=(cores // self._count,)
         )
 
-    def map(self, work: Any, patches: Sequence[Tensor]) -> list[Any]:
-        return list((self._pool.map if self._pool else map)(work, patches))
-
-
-def _lanes(device: torch.device, batch: int) -> _Lanes:
-    cores = torch.get_num_threads()
-    lanes = min(batch, cores) if device.type == "cpu" else 1
-    return _Lanes(lanes, cores // lanes)
+    def map(self, work: Callable[[Tensor], Result], batch: Tensor) -> list[Result]:
+        return list((self._pool.map if self._count > 1 else map)(work, batch.chunk(self._count)))

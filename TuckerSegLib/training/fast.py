@@ -22,14 +22,16 @@ def for_training(network: nn.Module, device: torch.device) -> nn.Module:
         for name, child in parent._modules.items():
             if isinstance(child, nn.InstanceNorm3d) and not child.track_running_stats:
                 parent._modules[name] = _NormOfEach(child)
-    return network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload, no-any-return]
+    for parameter in network.parameters():
+        parameter.data = in_order(parameter.data)
+    return network
 
 
-def in_order(patches: Tensor) -> Tensor:
-    """Patches (N, C, *spatial) in the memory order of `for_training`."""
-    if patches.ndim == 5 and patches.device.type == "cpu":
-        return patches.contiguous(memory_format=torch.channels_last_3d)
-    return patches
+def in_order(tensor: Tensor) -> Tensor:
+    """Patches (N, C, *spatial), or a kernel, in the memory order of `for_training`."""
+    if tensor.ndim == 5 and tensor.device.type == "cpu":
+        return tensor.contiguous(memory_format=torch.channels_last_3d)
+    return tensor
 
 
 def half_precision(device: torch.device) -> bool:
