@@ -17,7 +17,7 @@ from .tucker import Convolution, Ranks
 
 _MULTIPLES = (1, 8, 16)
 """Ranks are tried as they are and rounded up to these: processors take so many numbers at a time."""
-_AS_FAST = 1.05
+_AS_FAST = 1.02
 """Times that differ less are the same."""
 
 
@@ -57,29 +57,25 @@ class Chosen:
 def fitted(model: TrainedModel, published: Relative, times: LayerTimes) -> RankPolicy:
     """The level as this computer runs it best; the original network where no layer gains.
 
-    At any level a layer may take what it could take at the levels above, so none is slower than those.
+    Where a layer has been timed at the levels above, it may also take what it could take there: none is slower then.
     """
     network = model.network_without_data()
     layers = convolutions(network)
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
-    levels = [Relative(factor, published.minimum).choose(layers) for factor in _down_to(published.factor)]
-    best = {
-        name: _best(layer, shapes[name], _options(layer, [level[name] for level in levels]), times)
-        for name, layer in layers.items()
-    }
+    above = [Relative(level, published.minimum).choose(layers) for level in LEVELS if published.factor < level < 1]
+    wanted = published.choose(layers)
+    best = {}
+    for name, layer in layers.items():
+        known = [r for level in above for r in _options(layer, level[name]) if times.is_known(layer, shapes[name], r)]
+        best[name] = _best(layer, shapes[name], {*_options(layer, wanted[name]), *known}, times)
     times.keep()
     ranks = {name: found for name, found in best.items() if found}
     return Chosen(published, ranks) if ranks else Relative(1.0)
 
 
-def _down_to(factor: float) -> list[float]:
-    return [level for level in LEVELS if factor < level < 1] + [factor]
-
-
-def _options(layer: Convolution, published: list[Ranks]) -> list[Ranks]:
-    """The decomposed forms that a layer may take, the most accurate first."""
-    found = {_rounded_up(layer, ranks, multiple) for ranks in published for multiple in _MULTIPLES}
-    return sorted(found, reverse=True)
+def _options(layer: Convolution, published: Ranks) -> set[Ranks]:
+    """The decomposed forms that a layer may take at a level."""
+    return {_rounded_up(layer, published, multiple) for multiple in _MULTIPLES}
 
 
 def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
@@ -87,8 +83,9 @@ def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
     return Ranks(min(out, layer.out_channels), min(into, layer.in_channels))
 
 
-def _best(layer: Convolution, shape: tuple[int, ...], options: list[Ranks], times: LayerTimes) -> Ranks | None:
-    forms: list[Ranks | None] = [None, *options]
+def _best(layer: Convolution, shape: tuple[int, ...], options: set[Ranks], times: LayerTimes) -> Ranks | None:
+    """The most accurate of the fastest forms; None for the layer as it is."""
+    forms: list[Ranks | None] = [None, *sorted(options, reverse=True)]
     seconds = [times.seconds(layer, shape, form) for form in forms]
     limit = min(seconds) * _AS_FAST
     return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ..fitting import Fitted
 from ..models import open_model
@@ -75,8 +76,12 @@ class TuckerSeg:
         if ready.head is None:
             return answer
         with torch.inference_mode():
-            scores: Tensor = ready.head(answer[0].movedim(0, -1).flatten(0, -2))
-            return scores.view(1, *answer.shape[2:], -1).movedim(-1, 1)
+            weight = ready.head.weight.reshape(*ready.head.weight.shape, *[1] * (answer.dim() - 2))
+            scores: Tensor = _CONVOLVE[answer.dim()](answer, weight, ready.head.bias)
+            return scores
+
+
+_CONVOLVE = {4: functional.conv2d, 5: functional.conv3d}
 
 
 def _network(model: TrainedModel) -> nn.Module:

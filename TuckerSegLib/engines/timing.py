@@ -13,10 +13,12 @@ from .base import Source
 from .fused import FusedEngine
 from .store import Store
 
-_VOXELS = 100_000
-"""Of a layer's input, at most: enough for times to be in proportion to those of whole patches."""
-_REPEATS = 3
-_FORMAT = 1
+_VOXELS = 250_000
+"""Of a layer's input, at most: enough for times to be in proportion to those of whole patches, which no cache holds."""
+_RUNS = 6
+_SECONDS = 0.3
+"""After so many runs or seconds, the best of the runs counts."""
+_FORMAT = 3
 _NORMS = {4: nn.InstanceNorm3d, 3: nn.InstanceNorm2d}
 _POINTWISE = {4: nn.Conv3d, 3: nn.Conv2d}
 
@@ -35,17 +37,24 @@ class LayerTimes:
 
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         """Of a layer with its norm and activation on an input (C, *spatial), cropped where it is large."""
-        shape = _cropped(shape)
-        options = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-        name = f"{type(layer).__name__} {layer.in_channels} {layer.out_channels} {options} {shape} {ranks}"
+        name = _name(layer, shape, ranks)
         if name not in self._known:
             self._check()
-            self._known[name] = _measured(_network(layer, ranks), shape)
+            self._known[name] = _measured(_network(layer, ranks), _cropped(shape))
         return self._known[name]
+
+    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks) -> bool:
+        """Whether `seconds` would answer at once."""
+        return _name(layer, shape, ranks) in self._known
 
     def keep(self) -> None:
         """Write down what was measured."""
         self._store.write_json(self._key, self._known)
+
+
+def _name(layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> str:
+    kind = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return f"{type(layer).__name__} {kind} {_cropped(shape)} {tuple(ranks or ())}"
 
 
 def _cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -69,12 +78,13 @@ def _network(layer: Convolution, ranks: Ranks | None) -> nn.Module:
 
 
 def _measured(network: nn.Module, shape: tuple[int, ...]) -> float:
-    """The best of a few runs, after one that does not count."""
+    """The best of some runs, after one that does not count."""
     run = FusedEngine().prepare(Source("", lambda: network.requires_grad_(False), shape), torch.device("cpu"))
     patch = torch.randn(1, *shape)
-    times = []
-    for _ in range(_REPEATS + 1):
+    run(patch)
+    times: list[float] = []
+    while len(times) < _RUNS and sum(times) < _SECONDS:
         start = time.perf_counter()
         run(patch)
         times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min(times)
