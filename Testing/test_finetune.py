@@ -31,6 +31,7 @@ from TuckerSegLib.models.nnunet import TrainedModel, open_folder
 from TuckerSegLib.pipeline import segment
 from TuckerSegLib.ranks import Relative
 from TuckerSegLib.training import state
+from TuckerSegLib.training.fast import for_training, in_order
 from TuckerSegLib.training.settings import DISTILLATION, PARTS, Training, parts
 from TuckerSegLib.training.soft_loss import soft_loss, soft_loss_of_regions
 from TuckerSegLib.training.state import State
@@ -265,6 +266,13 @@ def test_a_learning_rate_that_ruins_the_network_is_one_sentence(
 
 def test_the_defaults_are_the_published_ones() -> None:
     assert (Training().learning_rate, Training().epochs) == (1e-5, 50)
+
+
+def test_the_form_for_training_is_the_same_network(level: TrainedModel) -> None:
+    plain, fast = network(level), for_training(network(level), torch.device("cpu"))
+    patches = torch.randn(2, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(fast(in_order(patches)), plain(patches), rtol=1e-3, atol=1e-4)
+    assert fast.state_dict().keys() == plain.state_dict().keys()
 
 
 def test_the_loss_is_the_one_in_its_text_with_its_gradient() -> None:
