@@ -127,12 +127,22 @@ class TestSegmenting:
         assert finished.label_map.labels.dtype == expected.labels.dtype
         assert finished.label_map.labels.flags.writeable
 
+    def test_exact_ranks_are_the_published_ones(self, client: Client, model: str) -> None:
+        levels = client.call("levels", model=model).wait()["levels"]
+        published = next(level["parameters_removed"] for level in levels if level["factor"] == 0.3)
+
+        finished = client.segment(scan(), SegmentRequest(model, 0.3, exact_ranks=True)).wait()
+        fitted = client.segment(scan(), SegmentRequest(model, 0.3)).wait()
+
+        assert finished.parameters_removed == pytest.approx(published)
+        assert fitted.parameters_removed <= published
+
     def test_says_what_it_took(self, client: Client, model: str) -> None:
         finished = client.segment(scan(), SegmentRequest(model, engine="torch")).wait()
 
         assert set(finished.seconds) == {"load", "preprocess", "predict", "postprocess"}
         assert finished.engine == "torch"
-        assert (finished.policy["factor"], finished.warnings) == (1.0, [])
+        assert (finished.policy["factor"], finished.parameters_removed, finished.warnings) == (1.0, 0.0, [])
         assert 50e6 < finished.peak_memory < 5e9
 
     def test_tells_how_far_it_is(self, client: Client, slow_model: str) -> None:

@@ -347,6 +347,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         finished = outcome.finished
         for warning in finished.warnings:
             self.log(warning)
+        if finished.parameters_removed:
+            self.log(levels.outcome(finished.parameters_removed, finished.layers_kept))
         self._tell(
             _("{count} structures in {duration}, by {engine} ({level})").format(
                 count=outcome.segmentation.GetSegmentation().GetNumberOfSegments(),

@@ -223,6 +223,8 @@ def _summary(finished: "Finished", output: Path) -> Summary:
         "output": str(output),
         "model": finished.model,
         "policy": dict(finished.policy),
+        "parameters_removed": finished.parameters_removed,
+        "layers_kept": finished.layers_kept,
         "cache": "hit" if finished.cache_hit else "miss",
         "engine": finished.engine,
         "seconds": dict(finished.seconds),
@@ -251,3 +253,7 @@ def _show(summary: Summary) -> None:
     console.write_table(summary["output"], ("Structure", "Voxels", "Millilitres"), rows)
     stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary["seconds"].items())
     print(f"{stages}, by {summary['engine']}")
+    if summary["parameters_removed"]:
+        print(
+            f"{summary['parameters_removed']:.0%} of the parameters removed, {summary['layers_kept']} layers kept whole"
+        )

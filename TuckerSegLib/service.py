@@ -147,9 +147,16 @@ class Service:
 def _account(result: Result, warnings: list[str]) -> Json:
     """What a `client.Finished` tells besides the label map."""
     compression = result.level.compression
+    policy, removed, kept = dict(ORIGINAL.settings), 0.0, 0
+    if compression:
+        report = compression.report
+        policy, removed = dict(compression.policy), 1 - report["parameters"] / report["parameters_before"]
+        kept = sum(layer["ranks"] is None for layer in report["layers"])
     return {
         "model": result.level.name,
-        "policy": dict(compression.policy if compression else ORIGINAL.settings),
+        "policy": policy,
+        "parameters_removed": removed,
+        "layers_kept": kept,
         "seconds": dict(result.seconds),
         "cache_hit": result.cache_hit,
         "engine": result.engine,

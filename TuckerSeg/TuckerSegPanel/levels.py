@@ -46,6 +46,13 @@ def expectation(factor: float, expected: Expected) -> str:
     return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=_agreement(factor, expected))
 
 
+def outcome(parameters_removed: float, layers_kept: int) -> str:
+    """For the log: what a run's network really was, which depends on what is fast on this computer."""
+    return _("{parameters} of parameters removed, {count} layers kept whole").format(
+        parameters=percent(parameters_removed), count=layers_kept
+    )
+
+
 def _time(expected: Expected) -> str:
     return _("time unknown") if expected.seconds is None else duration(expected.seconds)
 
