@@ -13,9 +13,10 @@ from .errors import InputError
 from .grids import Properties
 from .labelling import labels_of, resampling_is_needed
 from .models.head import Head
-from .models.nnunet import TrainedModel, quiet
+from .models.nnunet import TrainedModel
+from .preprocessing import preprocess
 from .progress import Cancellation, Progress, ProgressCallback
-from .readers import ReadImage, read
+from .readers import read
 from .volume import Volume
 
 __all__ = ["Cancellation", "Progress", "ProgressCallback", "predict", "preprocessed"]
@@ -55,7 +56,7 @@ def predict(
     with _threads_kept():
         run.enter("preprocess")
         image = read(volume, model.plans["image_reader_writer"])
-        data, properties = _preprocess(model, image)
+        data, properties = preprocess(model, image)
         run.enter("predict")
         answers = _answers(model, network, weights, data, properties, device, step, head, run)
         run.enter("postprocess")
@@ -71,7 +72,7 @@ def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
         ModelError: the model cannot read 3D images.
     """
     _check_channels(model, volume)
-    return _preprocess(model, read(volume, model.plans["image_reader_writer"]))[0]
+    return preprocess(model, read(volume, model.plans["image_reader_writer"]))[0]
 
 
 class _Run:
@@ -124,15 +125,6 @@ def _check_channels(model: TrainedModel, volume: Volume) -> None:
             f"{model.name} needs {wanted} input channel{'s' * (wanted != 1)} ({', '.join(model.channel_names)}) "
             f"but got {images}: choose one image for each channel."
         )
-
-
-def _preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Properties]:
-    with quiet():
-        preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(
-        image.voxels, None, {"spacing": image.spacing}, model.plans_manager, model.configuration_manager, model.dataset
-    )
-    return torch.from_numpy(data).to(torch.float32), properties
 
 
 def _answers(

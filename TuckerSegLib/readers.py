@@ -16,7 +16,7 @@ import SimpleITK as sitk  # noqa: N813
 from .errors import ModelError
 from .volume import Geometry, Volume
 
-Image = npt.NDArray[np.float32]
+Image = npt.NDArray[np.generic]
 Labels = npt.NDArray[np.unsignedinteger]
 
 _RAS = orientations.axcodes2ornt("RAS")
@@ -27,7 +27,8 @@ _ROUNDING_ERRORS = 4
 class ReadImage:
     """An image as a reader hands it on: `voxels` (C, z, y, x), `spacing` in mm along (z, y, x).
 
-    `restore` brings a label map on its grid, (z, y, x), back to the volume's (K, J, I).
+    `restore` brings a label map on its grid, (z, y, x), back to the volume's (K, J, I). The voxels keep
+    their type: nnU-Net's preprocessing makes single precision of them, in a copy.
     """
 
     voxels: Image
@@ -61,7 +62,7 @@ def spacing_as_written(spacing: float) -> float:
 
 def _simple_itk(volume: Volume) -> ReadImage:
     spacing = [spacing_as_written(mm) for mm in reversed(volume.geometry.spacing)]
-    return ReadImage(volume.voxels.astype(np.float32), spacing, lambda labels: labels)
+    return ReadImage(volume.voxels, spacing, lambda labels: labels)
 
 
 def _simple_itk_reoriented(volume: Volume) -> ReadImage:
@@ -76,7 +77,7 @@ def _simple_itk_reoriented(volume: Volume) -> ReadImage:
         restored: Labels = sitk.GetArrayFromImage(sitk.DICOMOrient(image, axes))
         return restored
 
-    voxels = np.stack([sitk.GetArrayFromImage(channel) for channel in channels]).astype(np.float32)
+    voxels = np.stack([sitk.GetArrayFromImage(channel) for channel in channels])
     return ReadImage(voxels, list(channels[0].GetSpacing())[::-1], restore)
 
 
@@ -108,7 +109,7 @@ def _nibabel_reoriented(volume: Volume) -> ReadImage:
 
 def _through_double(voxels: npt.NDArray[np.generic]) -> Image:
     """nibabel hands on double precision, whatever the file holds."""
-    return voxels.astype(np.float64).astype(np.float32) if voxels.dtype.itemsize > 4 else voxels.astype(np.float32)
+    return voxels.astype(np.float64) if voxels.dtype.kind in "iu" and voxels.dtype.itemsize > 4 else voxels
 
 
 _READERS: dict[str, Callable[[Volume], ReadImage]] = {
