@@ -100,8 +100,9 @@ def make_ready(
     cache: Cache | None = None,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
+    whole: bool = False,
 ) -> Ready:
-    """All that `segment` does before it looks at the volume; see there."""
+    """All that `segment` does before it looks at the volume; see there. `whole` networks have their heads on."""
     where = torch_device(device)
     cache = cache or Cache()
     if isinstance(policy, Fitted):
@@ -110,7 +111,7 @@ def make_ready(
     weights = _Weights(level)
     check = (cancellation or Cancellation()).raise_if_cancelled
     # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
-    head = None if engine == "torch" and level.compression is None else _head(level, weights)
+    head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
     network = prepared(_sources(level, weights, head is not None), where, engine, Store(cache.folder), check)
     weights.forget()
     return Ready(level, network, where, cache_hit, head)

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ..fitting import Fitted
 from ..models import open_model
@@ -40,7 +39,7 @@ class Stock:
 
 
 class TuckerSeg:
-    """Any level of the network, prepared as for a segmentation, its head put on at the end."""
+    """Any level of the network, prepared as for a segmentation but with its head on."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._model, self._patch = model, _patch(model)
@@ -49,16 +48,16 @@ class TuckerSeg:
     def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
         policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
         start = time.perf_counter()
-        ready = make_ready(self._model, policy, device="cpu", engine=engine)
+        ready = make_ready(self._model, policy, device="cpu", engine=engine, whole=True)
         seconds = time.perf_counter() - start
         self._levels[factor] = ready
-        self._logits(factor)
+        ready.network(self._patch)
         report = ready.level.compression.report if ready.level.compression else None
         return {"engine": ready.network.engine, "prepared_in": seconds, **_costs(self._model, report)}
 
     def run(self, factor: float) -> dict[str, Any]:
         start = time.perf_counter()
-        self._logits(factor)
+        self._levels[factor].network(self._patch)
         return {"seconds": time.perf_counter() - start}
 
     def error(self, factor: float) -> dict[str, Any]:
@@ -66,22 +65,9 @@ class TuckerSeg:
         network = copy.deepcopy(_network(self._levels[factor].level)).double()
         with torch.inference_mode():
             exact = network(self._patch.double())
-            found = self._logits(factor)
+            found = self._levels[factor].network(self._patch)
             exact_norm = torch.linalg.vector_norm(exact)
             return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
-
-    def _logits(self, factor: float) -> Tensor:
-        ready = self._levels[factor]
-        answer = ready.network(self._patch)
-        if ready.head is None:
-            return answer
-        with torch.inference_mode():
-            weight = ready.head.weight.reshape(*ready.head.weight.shape, *[1] * (answer.dim() - 2))
-            scores: Tensor = _CONVOLVE[answer.dim()](answer, weight, ready.head.bias)
-            return scores
-
-
-_CONVOLVE = {4: functional.conv2d, 5: functional.conv3d}
 
 
 def _network(model: TrainedModel) -> nn.Module:

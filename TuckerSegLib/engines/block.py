@@ -79,7 +79,7 @@ class FusedBlock(nn.Module):
                 parts_of = [(*two, answer[here]) for two, answer in zip(nexts, answers, strict=True)]
                 kernel(z[here], weight, shift, parts_of)
 
-        tiles.run(work, z, len(self.weight))
+        tiles.run(work, z)
 
     def _by_torch(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
         def work(parts: Iterator[slice], rows: int) -> None:
@@ -153,7 +153,7 @@ def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
         tile_sums = _kernel_sums(about) if compiled else _torch_sums(about, rows)
         sums.append(sum((tile_sums(z[here]) for here in parts), about.new_zeros((), dtype=torch.float64)))
 
-    tiles.run(work, z, len(about))
+    tiles.run(work, z, None if compiled else len(about))
     total = torch.stack([part for part in sums if part.dim()]).sum(0) / len(z)
     mean = about + total[0]
     return mean, total[1:] - torch.outer(mean, total[0])

@@ -53,19 +53,6 @@ class MomentsKernel:
         self._call(len(z), z.data_ptr(), about.data_ptr(), sums.data_ptr())
 
 
-class ConvolutionKernel:
-    """A plane of a convolution's answer, from an image with its margins; `taps` numbers for each voxel."""
-
-    def __init__(self, taps: int, width: int) -> None:
-        self._call, self._module = _compiled(_convolution_source, taps, width)
-
-    def __call__(self, image: Tensor, line: int, weight: Tensor, bias: Tensor, table: Tensor, answer: Tensor) -> None:
-        """`image` begins at the plane's first number and has lines of `line` numbers; `table` (taps,) says how far
-        from there each tap lies; `weight` (taps, width) and `bias` are `padded`; `answer` is (lines, voxels, width)."""
-        pointers = [tensor.data_ptr() for tensor in (image, weight, bias, table, answer)]
-        self._call(len(answer), answer.shape[1], line, *pointers)
-
-
 def padded(matrix: Tensor) -> Tensor:
     """With zeros at the end of its rows, so that whole vectors can be read."""
     width = _padded(matrix.shape[-1])
@@ -228,7 +215,7 @@ def _block_source(
                     )
                     write.write(value, nexts[3 * index + 2], start, channels - offset)
 
-        _product(write, here, _same, rank, rank, weight, shift, channels, number, activate)
+        _product(write, here, rank, rank, weight, shift, channels, number, activate)
         for index, width in enumerate(widths):
             if width:
                 matrix, bias, answer = nexts[3 * index : 3 * index + 3]
@@ -237,45 +224,14 @@ def _block_source(
                 def store(value: Any, voxel: int, offset: int, there: Any = there, width: int = width) -> None:
                     write.write(value, there, voxel * width + offset, width - offset)
 
-                _product(write, scratch, _same, stride, channels, matrix, bias, width, number, store)
+                _product(write, scratch, stride, channels, matrix, bias, width, number, store)
 
     _rows(write, count, several, rows)
-
-
-def _convolution_source(write: _Writer, arguments: Sequence[Any], taps: int, width: int) -> None:
-    lines, voxels, line, image, weight, bias, table, answer = arguments
-    offsets = write.at.bitcast(table, write.index.as_pointer())
-
-    def rows(row: Any, number: int) -> None:
-        here = write.place(from_line, row)
-        there = write.place(to_line, write.at.mul(row, write.whole(width)))
-
-        def store(value: Any, voxel: int, offset: int) -> None:
-            write.write(value, there, voxel * width + offset, width - offset)
-
-        _product(
-            write,
-            here,
-            lambda tap: write.at.load(write.place(offsets, tap)),
-            1,
-            taps,
-            weight,
-            bias,
-            width,
-            number,
-            store,
-        )
-
-    with write.loop(write.whole(0), lines, 1, []) as (index, _):
-        from_line = write.place(image, write.at.mul(index, line))
-        to_line = write.place(answer, write.at.mul(write.at.mul(index, voxels), write.whole(width)))
-        _rows(write, voxels, _registers() // 2, rows)
 
 
 def _product(
     write: _Writer,
     left: Any,
-    column: Callable[[Any], Any],
     stride: int,
     inner: int,
     matrix: Any,
@@ -284,10 +240,7 @@ def _product(
     number: int,
     done: Callable[[Any, int, int], None],
 ) -> None:
-    """`number` rows of left times matrix (inner, padded width) plus bias, two vectors at a time.
-
-    A row begins `stride` numbers after the one before; `column` says where in it the factor of each index lies.
-    """
+    """`number` rows of left (stride apart) times matrix (inner, padded width) plus bias, two vectors at a time."""
     vectors = _vectors(width)
     padded_width, offset = sum(vectors), 0
     for pair in range(0, len(vectors), 2):
@@ -299,9 +252,8 @@ def _product(
             factors = [
                 write.read(matrix, write.at.add(line, write.whole(o)), n) for o, n in zip(offsets, lanes, strict=True)
             ]
-            begins = column(index)
             for voxel in range(number):
-                place = write.at.add(begins, write.whole(voxel * stride))
+                place = write.at.add(index, write.whole(voxel * stride))
                 for position, factor in enumerate(factors):
                     spread = write.spread(left, place, factor.type.count)
                     where = voxel * len(lanes) + position
@@ -309,10 +261,6 @@ def _product(
         for where, value in enumerate(sums):
             done(value, where // len(lanes), offsets[where % len(lanes)])
         offset += sum(lanes)
-
-
-def _same(index: Any) -> Any:
-    return index
 
 
 def _moments_source(write: _Writer, arguments: Sequence[Any], rank: int) -> None:
@@ -349,32 +297,25 @@ def _read_within(write: _Writer, z: Any, line: Any, offset: int, lanes: int, ran
     return value
 
 
-def _signature(source: Callable[..., None], settings: Sequence[Any]) -> tuple[int, int]:
-    """How many whole numbers the function takes, and then how many pointers."""
-    if source is _convolution_source:
-        return 3, 5
-    return (1, 3) if source is _moments_source else (1, 3 + 3 * len(settings[-1]))
-
-
 @cache
 def _compiled(source: Callable[..., None], *settings: Any) -> tuple[Callable[..., None], Any]:
     """The function, and what keeps its machine code alive."""
     import llvmlite.binding as llvm
     from llvmlite import ir
 
-    numbers, pointers = _signature(source, settings)
+    pointers = 3 if source is _moments_source else 3 + 3 * len(settings[-1])
     module = ir.Module(name="kernels")
     number = ir.FloatType().as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * numbers + [number] * pointers)
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] + [number] * pointers)
     function = ir.Function(module, kind, "kernel")
-    for argument in function.args[numbers:]:
+    for argument in function.args[1:]:
         argument.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
     source(_Writer(builder), function.args, *settings)
     builder.ret_void()
     engine = _machine_code(llvm, str(module))
     address = engine.get_function_address("kernel")
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * numbers, *[ctypes.c_void_p] * pointers)(address), engine
+    return ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * pointers)(address), engine
 
 
 def _machine_code(llvm: Any, text: str) -> Any:

@@ -12,7 +12,14 @@ def memory_format(dimensions: int) -> Any:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=memory_format(x.dim()))
+    """`x` (N, C, *spatial), copied where its channels do not lie last.
+
+    PyTorch takes the strides of a single channel as it finds them; oneDNN goes by them, so they are set.
+    """
+    rows = x.movedim(1, -1).contiguous()
+    if x.shape[1] > 1:
+        return rows.movedim(-1, 1)
+    return rows.as_strided(rows.shape, (*rows.stride()[:-1], 1)).movedim(-1, 1)
 
 
 def empty(like: Tensor, channels: int) -> Tensor:

@@ -13,13 +13,15 @@ from torch import Tensor, fx, nn
 
 from ..tucker import Convolution
 from .block import BatchOfOneNorm, FusedBlock
-from .convolution import fastest, is_plain
+from .convolution import OneDnn, suits_onednn
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 _ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
 Node = Any
 """A `torch.fx.Node`; its own annotations leave open what its arguments are."""
+_WORTH_A_PASS = 1.5
+"""Times the multiply-adds that it may take to spare one reading and writing of an activation."""
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -71,8 +73,12 @@ class _Graph:
     def compose_pointwise(self) -> None:
         for node in self._calls(is_pointwise):
             before = node.args[0]
-            if is_pointwise(self._module(before)) and len(before.users) == 1:
+            if len(before.users) != 1:
+                continue
+            if is_pointwise(self._module(before)):
                 self._compose(before, node)
+            elif _leaves_no_overlap(self._module(before)):
+                self._compose_transposed(before, node)
 
     def fuse(self) -> None:
         for node in self._calls(is_pointwise):
@@ -92,11 +98,8 @@ class _Graph:
                 self._replace(node, self._call(node, BatchOfOneNorm(norm), node.args[0]))
 
     def replace_convolutions(self) -> None:
-        for node in self._calls(is_plain):
-            layer = self._module(node)
-            faster = fastest(layer)
-            if faster is not layer:
-                self._replace(node, self._call(node, faster, node.args[0]))
+        for node in self._calls(suits_onednn):
+            self._replace(node, self._call(node, OneDnn(self._module(node)), node.args[0]))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -128,6 +131,20 @@ class _Graph:
             bias = left @ inner.bias.detach().double() + (0 if bias is None else bias)
         weight = (left @ right).reshape(len(left), right.shape[1], *outer.weight.shape[2:])
         self._replace(node, self._call(node, _pointwise(outer, weight, bias), before.args[0]))
+        self._traced.graph.erase_node(before)
+
+    def _compose_transposed(self, before: Node, node: Node) -> None:
+        """A transposed convolution and a pointwise one after it become one, where that is little more work."""
+        inner, outer = self._module(before), self._module(node)
+        apart = outer.weight.numel() + inner.in_channels * inner.out_channels
+        if inner.in_channels * outer.out_channels > _WORTH_A_PASS * apart:
+            return
+        factor = outer.weight.detach().flatten(1).double()
+        weight = torch.einsum("po,io...->ip...", factor, inner.weight.detach().double())
+        bias = 0 if outer.bias is None else outer.bias.detach().double()
+        if inner.bias is not None:
+            bias = bias + factor @ inner.bias.detach().double()
+        self._replace(node, self._call(node, _transposed(inner, weight, bias), before.args[0]))
         self._traced.graph.erase_node(before)
 
     def _fuse(self, last: Node, norm: Node, activation: Node) -> None:
@@ -194,6 +211,21 @@ def _pointwise(like: Convolution, weight: Tensor, bias: Tensor | None) -> Convol
     if bias is not None:
         layer.bias = nn.Parameter(bias.detach().to(like.weight), requires_grad=False)
     return layer
+
+
+def _leaves_no_overlap(module: Any) -> bool:
+    """Whether each number of its answer comes from one place of its input."""
+    transposed = isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)) and module.groups == 1
+    return transposed and module.kernel_size == module.stride and not any((*module.padding, *module.output_padding))
+
+
+def _transposed(like: Any, weight: Tensor, bias: Tensor | int) -> nn.Module:
+    layer: Any = type(like)(*weight.shape[:2], like.kernel_size, like.stride, bias=False, device="meta")
+    layer.weight = nn.Parameter(weight.to(like.weight).contiguous(), requires_grad=False)
+    if isinstance(bias, Tensor):
+        layer.bias = nn.Parameter(bias.to(like.weight), requires_grad=False)
+    made: nn.Module = layer
+    return made
 
 
 def _added(left: Tensor, right: Tensor) -> Tensor:

@@ -15,14 +15,20 @@ _BYTES = 1 << 20
 """Of the widest matrix at a time, so that it stays in a core's cache."""
 _FEWEST = 256
 """Rows of a tile."""
+_TILES_A_CORE = 8
+"""So that a core that is held up leaves its share to the others."""
 
 Work = Callable[[Iterator[slice], int], None]
 """Does all the tiles it is given, none longer than the number of rows."""
 
 
-def run(work: Work, matrix: Tensor, width: int) -> None:
-    """Have `work` done on all rows of `matrix`, by one call a core; `width` is that of the widest matrix involved."""
-    rows = max(_BYTES // (width * matrix.element_size()), _FEWEST)
+def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
+    """Have `work` done on all rows of `matrix`, by one call a core.
+
+    `width` is that of the widest matrix that has to fit into a core's cache; without one the tiles are few and large.
+    """
+    most = len(matrix) // (torch.get_num_threads() * _TILES_A_CORE)
+    rows = max(_BYTES // (width * matrix.element_size()) if width else most, _FEWEST)
     tiles = iter([slice(start, start + rows) for start in range(0, len(matrix), rows)])
     callers = min(torch.get_num_threads(), -(-len(matrix) // rows))
     if callers == 1:
