@@ -18,6 +18,8 @@ _SAMPLES = 2_000_000
 _AIR, _SOFTEST = -500.0, -100.0
 """Hounsfield units: a CT without voxels below the second, or an MR with voxels below the first, is hardly one."""
 _BYTES_A_SCORE = 2
+_BYTES_OF_FEATURES = 32
+"""Of a voxel, where features are averaged instead of scores: of the eight that are left at the lowest levels."""
 _BYTES_A_VOXEL = 16
 """The resampled image as integers, as the network's input, and its labels."""
 _LICENCE = "https://backend.totalsegmentator.com/license-academic/"
@@ -71,8 +73,8 @@ def memory_needed(task: Task, shape: tuple[int, ...], spacing: tuple[float, ...]
     """At least so many bytes, for the outputs of the network with the most structures and the image at its spacing."""
     there = np.rint(np.array(shape) * np.array(spacing) / np.array(task.spacing or spacing)).astype(int)
     labels = max(max(part) for part in task.parts.values()) if task.parts else max(task.structures)
-    scores = (labels + 1) * _BYTES_A_SCORE / len(pieces_of(tuple(there.tolist()), task))
-    return int(np.prod(there) * (scores + _BYTES_A_VOXEL))
+    answers = min((labels + 1) * _BYTES_A_SCORE, _BYTES_OF_FEATURES) / len(pieces_of(tuple(there.tolist()), task))
+    return int(np.prod(there) * (answers + _BYTES_A_VOXEL))
 
 
 def _classified(volume: Volume) -> str | None:
