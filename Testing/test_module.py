@@ -423,6 +423,19 @@ class TestModels:
         assert host.wait_until(lambda: "FLOPs removed" in panel.ui.savingsLabel.text, PATIENCE)
         assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement unknown"
 
+    def test_predicted_agreement_is_called_that(self, host: Any, panel: Any, model: str) -> None:
+        host.drag(panel.ui.levelSlider, 5)
+        predicted = {"value": 0.62, "how": "From the kernels alone."}
+        panel.widget.onCosts(
+            model,
+            {"levels": [{"factor": 0.3, "parameters_removed": 0.9, "flops_removed": 0.8, "agreement": predicted}]},
+        )
+        assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement 0.62 (predicted)"
+        assert "From the kernels alone." in panel.ui.expectedLabel.toolTip
+        remember(panel, model, [0.3])
+        panel.widget.refresh()
+        assert panel.ui.expectedLabel.text.endswith("agreement 0.30 (poor)")
+
     def test_compressed_model_has_one_level(self, host: Any, panel: Any, model: str, tmp_path: Path) -> None:
         from TuckerSegLib.models import open_model
         from TuckerSegLib.models.compressed import compressed, save

@@ -95,6 +95,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._structureList = StructureList(
             self.ui.structuresList, self.ui.structuresSearchBox, self.ui.structuresSummaryLabel, self.onStructures
         )
+        self._expectedHint = self.ui.expectedLabel.toolTip
         self.ui.advancedCollapsibleButton.collapsed = True
         self.ui.logCollapsibleButton.collapsed = True
         self._fillSelectors()
@@ -245,8 +246,10 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             expected = Expected(expected.seconds, None)
         else:
             factor = chosen.factor
-        self.ui.savingsLabel.text = levels.savings(factor, costs.get(factor))
-        self.ui.expectedLabel.text = levels.expectation(factor, expected)
+        cost = costs.get(factor)
+        self.ui.savingsLabel.text = levels.savings(factor, cost)
+        self.ui.expectedLabel.text = levels.expectation(factor, cost, expected)
+        self.ui.expectedLabel.toolTip = " ".join(filter(None, [self._expectedHint, cost.obtained if cost else ""]))
 
     def _expected(self, chosen: Parameters) -> Expected:
         size = _millilitres(chosen.volume)

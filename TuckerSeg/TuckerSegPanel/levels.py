@@ -18,16 +18,23 @@ POOR_AGREEMENT = 0.8
 
 @dataclass(frozen=True)
 class Cost:
-    """What one level of one model saves, as shares of the original from 0 to 1; negative where it costs more."""
+    """What one level of one model saves, as shares of the original from 0 to 1; negative where it costs more.
+
+    `agreement` is what was predicted without running it, None where nothing was, and `obtained` says how.
+    """
 
     factor: float
     parameters_removed: float
     flops_removed: float
+    agreement: float | None = None
+    obtained: str = ""
 
     @classmethod
     def of(cls, level: Mapping[str, Any]) -> "Cost":
         """From the worker's JSON."""
-        return cls(level["factor"], level["parameters_removed"], level["flops_removed"])
+        return cls(
+            level["factor"], level["parameters_removed"], level["flops_removed"], *_predicted(level.get("agreement"))
+        )
 
 
 def savings(factor: float, cost: Cost | None) -> str:
@@ -41,9 +48,12 @@ def savings(factor: float, cost: Cost | None) -> str:
     )
 
 
-def expectation(factor: float, expected: Expected) -> str:
-    """The second line: of this computer, and of this network."""
-    return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=_agreement(factor, expected))
+def expectation(factor: float, cost: Cost | None, expected: Expected) -> str:
+    """The second line: of this computer, and of this network; what was measured goes before what was predicted."""
+    agreement = _agreement(factor, expected)
+    if factor != 1 and expected.agreement is None and cost and cost.agreement is not None:
+        agreement = _("agreement {dice:.2f} (predicted)").format(dice=cost.agreement)
+    return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=agreement)
 
 
 def outcome(parameters_removed: float, layers_kept: int) -> str:
@@ -65,6 +75,14 @@ def _agreement(factor: float, expected: Expected) -> str:
     if expected.agreement < POOR_AGREEMENT:
         return _("agreement {dice:.2f} (poor)").format(dice=expected.agreement)
     return _("agreement {dice:.3f}").format(dice=expected.agreement)
+
+
+def _predicted(found: Any) -> tuple[float | None, str]:
+    """A number, or an object with a number and a sentence on how it was obtained."""
+    values = list(found.values()) if isinstance(found, Mapping) else [found]
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    sentences = [value for value in values if isinstance(value, str)]
+    return next(iter(numbers), None), next(iter(sentences), "")
 
 
 def percent(share: float) -> str:
