@@ -43,7 +43,7 @@ def _run(host: Any, panel: Any) -> None:
     host.click(panel.ui.measureButton)
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     host.click(panel.ui.applyButton)
-    assert host.wait_until(lambda: panel.ui.progressBar.value > panel.ui.progressBar.maximum / 3, PATIENCE)
+    assert host.wait_until(lambda: "left" in panel.ui.statusLabel.text, PATIENCE)
     _take(host, panel, "running")
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     _take(host, panel, "finished")

@@ -421,7 +421,10 @@ class TestModels:
     def test_costs_of_the_level_are_told(self, host: Any, panel: Any) -> None:
         host.drag(panel.ui.levelSlider, 5)
         assert host.wait_until(lambda: "FLOPs removed" in panel.ui.savingsLabel.text, PATIENCE)
+        assert "up to" in panel.ui.savingsLabel.text
         assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement unknown"
+        parameters(panel).exact_ranks = True
+        assert "up to" not in panel.ui.savingsLabel.text
 
     def test_predicted_agreement_is_called_that(self, host: Any, panel: Any, model: str) -> None:
         host.drag(panel.ui.levelSlider, 5)

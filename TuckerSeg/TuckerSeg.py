@@ -247,7 +247,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         else:
             factor = chosen.factor
         cost = costs.get(factor)
-        self.ui.savingsLabel.text = levels.savings(factor, cost)
+        exact = chosen.exact_ranks or models.is_compressed(chosen.model)
+        self.ui.savingsLabel.text = levels.savings(factor, cost, exact)
         self.ui.expectedLabel.text = levels.expectation(factor, cost, expected)
         self.ui.expectedLabel.toolTip = " ".join(filter(None, [self._expectedHint, cost.obtained if cost else ""]))
 

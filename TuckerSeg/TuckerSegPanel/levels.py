@@ -37,15 +37,16 @@ class Cost:
         )
 
 
-def savings(factor: float, cost: Cost | None) -> str:
+def savings(factor: float, cost: Cost | None, exact: bool) -> str:
     """The first line under the slider; what is not known is said to be unknown."""
     if factor == 1:
         return _("DF 1: the original network, nothing removed")
     if cost is None:
         return _("DF {factor:g}: savings unknown").format(factor=factor)
-    return _("DF {factor:g}: {parameters} of parameters, {flops} of FLOPs removed").format(
-        factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed)
-    )
+    text = _("DF {factor:g}: {parameters} of parameters, {flops} of FLOPs removed")
+    if not exact:  # layers that would not be faster here are kept whole
+        text = _("DF {factor:g}: up to {parameters} of parameters, {flops} of FLOPs removed")
+    return text.format(factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed))
 
 
 def expectation(factor: float, cost: Cost | None, expected: Expected) -> str:
