@@ -12,11 +12,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Measure on this computer what the documents claim.", no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps the sub-command's name in use while there is only one."""
-
-
 @app.command()
 def compression(
     model: Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")] = "sample",
@@ -64,6 +59,45 @@ def pipeline(
     columns = ("", "Seconds", "Fastest to slowest", "Times faster", "Peak memory", "Of stock", "Equal voxels", "Dice")
     console.write_table(f"{model} on {image.name}, file to file", columns, [_compared(one, found[0]) for one in found])
     print(", ".join(f"{name} {value}" for name, value in (computer() | measured.versions(found)).items()))
+
+
+@app.command()
+def layers(
+    model: Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")] = "sample",
+    factor: Annotated[float, typer.Option("--factor", "-f", help="The level, below 1.")] = 0.3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+) -> None:
+    """Every layer alone: in plain PyTorch, in the fused engine as it is, and decomposed."""
+    from . import console
+    from .benchmarks import layers as measured
+    from .benchmarks.computer import computer
+    from .errors import InputError
+    from .models import open_model
+
+    with console.json_alone(as_json), console.errors.status("") as status:
+        if not 0 < factor < 1:
+            raise InputError(f"A factor of {factor:g} decomposes nothing: choose one below 1, such as 0.3.")
+        opened = open_model(model)
+        found = measured.layers(opened, factor, status.update)
+    if as_json:
+        console.write_json(measured.as_json(model, factor, found))
+        return
+    columns = ("Layer", "Input", "Stock", "Dense", "Ranks", "Published", "Chosen", "Taken")
+    rows = [
+        (
+            layer.name,
+            "x".join(map(str, layer.shape)),
+            f"{1e3 * layer.stock:.1f}",
+            f"{1e3 * layer.dense:.1f}",
+            "{} {}".format(*layer.published),
+            f"{1e3 * layer.at_published:.1f}",
+            "{} {}".format(*layer.chosen) if layer.chosen else "dense",
+            f"{1e3 * layer.at_chosen:.1f}",
+        )
+        for layer in found
+    ]
+    console.write_table(f"{opened.name} at {factor:g}, milliseconds", columns, rows)
+    print(", ".join(f"{name} {value}" for name, value in computer().items()))
 
 
 @app.command()

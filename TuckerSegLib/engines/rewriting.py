@@ -22,6 +22,7 @@ Node = Any
 """A `torch.fx.Node`; its own annotations leave open what its arguments are."""
 _WORTH_A_PASS = 1.5
 """Times the multiply-adds that it may take to spare one reading and writing of an activation."""
+_WIDER = 4
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -98,6 +99,10 @@ class _Graph:
                 self._replace(node, self._call(node, BatchOfOneNorm(norm), node.args[0]))
 
     def replace_convolutions(self) -> None:
+        for node in self._calls(_widens):
+            block = self._call(node, FusedBlock(self._module(node), None, 1.0, [None]), node.args[0])
+            with self._traced.graph.inserting_before(node):
+                self._replace(node, self._traced.graph.call_function(operator.getitem, (block, 0)))
         for node in self._calls(suits_onednn):
             self._replace(node, self._call(node, OneDnn(self._module(node)), node.args[0]))
 
@@ -211,6 +216,11 @@ def _pointwise(like: Convolution, weight: Tensor, bias: Tensor | None) -> Convol
     if bias is not None:
         layer.bias = nn.Parameter(bias.detach().to(like.weight), requires_grad=False)
     return layer
+
+
+def _widens(module: Any) -> bool:
+    """Whether it is a pointwise convolution that is hardly more than writing its answer, such as a decomposed head."""
+    return is_pointwise(module) and module.out_channels > _WIDER * module.in_channels
 
 
 def _leaves_no_overlap(module: Any) -> bool:

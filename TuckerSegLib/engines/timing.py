@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..tucker import Convolution, Ranks, TuckerConv
 from .base import Source
-from .fused import FusedEngine
+from .fused import FusedEngine, FusedNetwork
+from .layout import channels_last
 from .store import Store
 
 _VOXELS = 250_000
@@ -18,7 +19,7 @@ _VOXELS = 250_000
 _RUNS = 6
 _SECONDS = 0.3
 """After so many runs or seconds, the best of the runs counts."""
-_FORMAT = 4
+_FORMAT = 5
 _NORMS = {4: nn.InstanceNorm3d, 3: nn.InstanceNorm2d}
 _POINTWISE = {4: nn.Conv3d, 3: nn.Conv2d}
 
@@ -40,7 +41,8 @@ class LayerTimes:
         name = _name(layer, shape, ranks)
         if name not in self._known:
             self._check()
-            self._known[name] = _measured(_network(layer, ranks), _cropped(shape))
+            small = cropped(shape)
+            self._known[name] = best_seconds(_prepared(alone(layer, ranks), small), small)
         return self._known[name]
 
     def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks) -> bool:
@@ -54,10 +56,11 @@ class LayerTimes:
 
 def _name(layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> str:
     kind = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    return f"{type(layer).__name__} {kind} {_cropped(shape)} {tuple(ranks or ())}"
+    return f"{type(layer).__name__} {kind} {cropped(shape)} {tuple(ranks or ())}"
 
 
-def _cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
+def cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(C, *spatial), halved along its longest axis until it is small enough to be timed."""
     channels, *spatial = shape
     while torch.Size(spatial).numel() > _VOXELS:
         longest = spatial.index(max(spatial))
@@ -65,7 +68,7 @@ def _cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (channels, *spatial)
 
 
-def _network(layer: Convolution, ranks: Ranks | None) -> nn.Module:
+def alone(layer: Convolution, ranks: Ranks | None) -> nn.Module:
     """The layer with weights of no meaning, and what stands behind it in a compressed nnU-Net; nothing behind heads."""
     shell = copy.deepcopy(layer).to_empty(device="cpu")
     shell.reset_parameters()
@@ -77,10 +80,9 @@ def _network(layer: Convolution, ranks: Ranks | None) -> nn.Module:
     return nn.Sequential(replaced, norm, nn.LeakyReLU(inplace=True), first).eval()
 
 
-def _measured(network: nn.Module, shape: tuple[int, ...]) -> float:
-    """The best of some runs, after one that does not count."""
-    run = FusedEngine().prepare(Source("", lambda: network.requires_grad_(False), shape), torch.device("cpu"))
-    patch = torch.randn(1, *shape)
+def best_seconds(run: Callable[[Tensor], object], shape: tuple[int, ...]) -> float:
+    """The best of some runs on one patch (C, *spatial), after one that does not count."""
+    patch = channels_last(torch.randn(1, *shape))
     run(patch)
     times: list[float] = []
     while len(times) < _RUNS and sum(times) < _SECONDS:
@@ -88,3 +90,7 @@ def _measured(network: nn.Module, shape: tuple[int, ...]) -> float:
         run(patch)
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def _prepared(network: nn.Module, shape: tuple[int, ...]) -> FusedNetwork:
+    return FusedEngine().prepare(Source("", lambda: network.requires_grad_(False), shape), torch.device("cpu"))

@@ -1,0 +1,53 @@
+"""The benchmarks of networks and layers run from end to end, and report what they say they do."""
+
+import json
+from pathlib import Path
+
+import pytest
+from trained_folders import make_folder
+from typer.testing import CliRunner
+
+from TuckerSegLib.benchmarks import limits
+from TuckerSegLib.cli import app
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("model"))
+
+
+def test_network_compares_levels_with_the_stock_network(folder: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "plot.png"
+    options = ["--factor", "1", "--factor", "0.3", "--repeats", "2", "--engine", "fused", "--plot", str(picture)]
+
+    result = CliRunner().invoke(app, ["benchmark", "network", "--model", str(folder), *options, "--json"])
+
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert [level["factor"] for level in found["levels"]] == [1.0, 0.3]
+    for level in found["levels"]:
+        assert level["engine"] == "fused"
+        assert level["speedup"] == pytest.approx(found["stock_seconds"] / level["seconds"])
+        assert level["relative_error"] < 1e-4
+        assert len(level["runs"]) == 2
+    assert picture.stat().st_size > 0
+
+
+def test_layers_lists_every_convolution(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["benchmark", "layers", "--model", str(folder), "--json"])
+
+    assert result.exit_code == 0, result.output
+    layers = json.loads(result.stdout)["layers"]
+    assert {"encoder.stages.0.0.convs.0.conv", "decoder.transpconvs.0"} <= {layer["name"] for layer in layers}
+    assert all(layer["at_chosen"] <= 1.02 * min(layer["dense"], layer["at_published"]) for layer in layers)
+
+
+def test_layers_refuses_the_level_that_decomposes_nothing(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["benchmark", "layers", "--model", str(folder), "--factor", "1"])
+
+    assert result.exit_code == 2 or "decomposes nothing" in str(result.exception)
+
+
+def test_a_computers_limits_are_positive() -> None:
+    assert limits.operations_a_second() > 1e8
+    assert limits.bytes_a_second() > 1e7

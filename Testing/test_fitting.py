@@ -1,0 +1,117 @@
+"""Ranks fitted to a computer: never slower than the layer was or than a level above, and the most accurate as fast."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from trained_folders import make_folder
+
+from TuckerSegLib.cache import Cache
+from TuckerSegLib.compression import convolutions
+from TuckerSegLib.engines.store import Store
+from TuckerSegLib.engines.timing import LayerTimes, cropped
+from TuckerSegLib.fitting import Chosen, Fitted, fitted
+from TuckerSegLib.models.nnunet import TrainedModel, open_folder
+from TuckerSegLib.pipeline import make_ready
+from TuckerSegLib.ranks import Relative
+from TuckerSegLib.tucker import Convolution, Ranks
+
+DENSE = 100.0
+
+
+class Told(LayerTimes):
+    """Times that a test decides on."""
+
+    def __init__(self, seconds: dict[Ranks | None, float], otherwise: float) -> None:
+        self._told, self._otherwise = seconds, otherwise
+
+    def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
+        return self._told.get(ranks, self._otherwise)
+
+    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks) -> bool:
+        return ranks in self._told
+
+    def keep(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    return open_folder(make_folder(tmp_path_factory.mktemp("model"), features=(40, 60)))
+
+
+def ranks_of(model: TrainedModel, factor: float, times: LayerTimes) -> dict[str, Ranks]:
+    layers = convolutions(model.network_without_data())
+    return fitted(model, Relative(factor), times).choose(layers)
+
+
+def test_layers_that_gain_nothing_stay_as_they_are(model: TrainedModel) -> None:
+    assert fitted(model, Relative(0.3), Told({None: DENSE}, 2 * DENSE)) == Relative(1.0)
+
+
+def test_of_ranks_that_take_as_long_the_most_accurate_are_taken(model: TrainedModel) -> None:
+    times = Told({None: DENSE, Ranks(12, 12): 50, Ranks(16, 16): 50.5}, 70)
+
+    chosen = ranks_of(model, 0.3, times)
+
+    assert chosen["encoder.stages.0.0.convs.1.conv"] == Ranks(16, 16)
+
+
+def test_a_level_takes_what_was_faster_at_a_level_above(model: TrainedModel) -> None:
+    above = Ranks(20, 20)
+    times = Told({None: DENSE, above: 10}, 70)
+
+    assert ranks_of(model, 0.3, times)["encoder.stages.0.0.convs.1.conv"] == above
+
+
+def test_ranks_are_never_below_the_published(model: TrainedModel, tmp_path: Path) -> None:
+    layers = convolutions(model.network_without_data())
+    published = Relative(0.3).choose(layers)
+
+    chosen = fitted(model, Relative(0.3), LayerTimes(Store(tmp_path))).choose(layers)
+
+    for name, ranks in chosen.items():
+        assert ranks.out >= published[name].out
+        assert ranks.into >= published[name].into
+
+
+def test_what_was_measured_is_not_measured_again(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = fitted(model, Relative(0.3), LayerTimes(Store(tmp_path)))
+    monkeypatch.setattr("TuckerSegLib.engines.timing.best_seconds", lambda *_: pytest.fail("measured again"))
+
+    assert fitted(model, Relative(0.3), LayerTimes(Store(tmp_path))) == first
+
+
+def test_other_ranks_are_other_settings() -> None:
+    """So that the cache tells them apart."""
+    level = Relative(0.3)
+    settings = [Chosen(level, {"a": Ranks(*pair)}).settings for pair in ((8, 8), (8, 16))]
+
+    assert settings[0] != settings[1] != level.settings
+    assert Fitted(level).settings != level.settings
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_engines_that_were_not_timed_run_the_published_ranks(engine: str, model: TrainedModel, tmp_path: Path) -> None:
+    if engine == "openvino":
+        pytest.importorskip("openvino")
+    ready = make_ready(model, Fitted(Relative(0.5)), device="cpu", engine=engine, cache=Cache(tmp_path))
+
+    assert ready.level.compression is not None
+    assert ready.level.compression.policy == Relative(0.5).settings
+
+
+def test_inputs_are_cropped_only_where_they_are_large() -> None:
+    assert cropped((1, 10, 20, 30)) == (1, 10, 20, 30)
+    channels, *spatial = cropped((32, 112, 112, 128))
+    assert channels == 32
+    assert torch.Size(spatial).numel() <= 250_000 < 2 * torch.Size(spatial).numel()
+
+
+def test_2d_layers_are_timed_too(tmp_path: Path) -> None:
+    times = LayerTimes(Store(tmp_path))
+
+    assert times.seconds(nn.Conv2d(4, 8, 3, padding=1), (4, 16, 16), Ranks(4, 2)) > 0
