@@ -2,18 +2,22 @@
 
 The original network runs over a few patches and what each convolution puts out at some voxels is kept. Then the patches
 run through the network once more, and each convolution is replaced when the run reaches it, so that it is fitted on
-what the layers before it, already compressed, really feed it:
+what the layers before it, already compressed, really feed it. Errors d of an output count by d' R' R d, R' R the
+output's `sensitivity.metrics`, with a tenth of the mean of all channels, each scaled to unit variance, in every one.
 
-*first* keeps the inputs that the kernel's outputs depend on most. With Sigma the covariance of the input and
-M = sum over taps of W_k' D^2 W_k, D = 1 / (standard deviation of each output), the F of rank R_in that loses least of
-E ||D W (x - G F x)||^2, taps taken one by one, is F = U' M^(1/2), U the leading eigenvectors of
-M^(1/2) Sigma M^(1/2), and G = Sigma F' (F Sigma F')^-1.
+*first* starts with the inputs that the kernel's outputs depend on most. With Sigma the covariance of the input and
+M = sum over taps of W_k' R' R W_k, the F of rank R_in that loses least of E ||R W (x - G F x)||^2, taps taken one by
+one, is F = U' M^(1/2), U the leading eigenvectors of M^(1/2) Sigma M^(1/2), and G = Sigma F' (F Sigma F')^-1.
 
 *core* and *last* together are a linear map A of rank R_out from the taps z of F x to the original output y:
 reduced-rank regression (Izenman, J. Multivariate Anal. 5, 1975; for layers of networks Zhang et al., IEEE TPAMI 38,
 2016, section 3.2, whose asymmetric form this is). The full-rank A is a ridge regression drawn towards the original
 kernel with its inputs projected, A0 = W G; its closest map of rank R_out on the data comes from the leading
-eigenvectors of D A Cov(z) A' D; the bias matches the means.
+eigenvectors of R A Cov(z) A' R'; the bias matches the means.
+
+Then *first* is fitted to y with *core* and *last* held, which sees all taps at once: a linear least-squares problem,
+taken some steps further by conjugate gradients (CGLS; Hestenes and Stiefel, J. Res. NBS 49, 1952); and *core* and
+*last* again, alternating.
 
 Instance normalisation after a layer takes out whatever is left of a channel's shift and scale, so its own terms stay.
 """
@@ -23,12 +27,13 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from . import sensitivity
 from .compression import (
     LayerReport,
     Report,
@@ -38,20 +43,30 @@ from .compression import (
     multiply_adds,
 )
 from .ranks import Budget, RankPolicy, Settings, Spectra, Values
-from .tucker import Convolution, Factors, Ranks, TuckerConv, kernel_of
+from .tucker import Convolution, Factors, Ranks, TuckerConv, is_decomposable, kernel_of
 
 
 @dataclass(frozen=True)
 class Fit:
     """How the layers are fitted.
 
-    `samples` voxels of each layer's output take part, over all patches; `ridge` is the pull towards the original
-    kernel, in units of the inputs' mean variance; `seed` chooses the voxels.
+    `samples` voxels of each layer's output take part, over all patches, fewer where a layer has very many inputs;
+    `ridge` is the pull towards the original kernel, in units of the inputs' mean variance; `rounds` is how often the
+    three parts are fitted in turn after the first time; `seed` chooses the voxels.
     """
 
     samples: int = 8192
     ridge: float = 0.03
+    rounds: int = 2
     seed: int = 0
+
+
+_STEPS = 8
+"""Of conjugate gradients in each round: later ones gain little, and fit the samples rather than the layer."""
+_NUMBERS = 2**26
+"""That the inputs of a layer's samples may be at most: a quarter of a gigabyte."""
+_EVERY_CHANNEL = 0.1
+"""The share of the mean sensitivity that each output channel has at least."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +96,7 @@ class Calibrated:
     def settings(self) -> Settings:
         data = self.patches.contiguous()
         digest = hashlib.sha256(str(tuple(data.shape)).encode() + data.numpy().tobytes()).hexdigest()
-        fit: Settings = {"samples": self.fit.samples, "ridge": self.fit.ridge, "seed": self.fit.seed}
-        return {**self.policy.settings, "calibration": digest, **fit}
+        return {**self.policy.settings, "calibration": digest, **asdict(self.fit)}
 
 
 @torch.no_grad()
@@ -130,37 +144,51 @@ def calibrate(
 class _Seen:
     """Of one layer in the original network: `voxels` (P,), flat, its `output` there (N P, O), and `inputs` (rows, I).
 
-    The inputs are at voxels of their own.
+    The inputs are at voxels of their own. `root` (O, O) is R of the module's text.
     """
 
     voxels: Tensor
     output: Tensor
     inputs: Tensor
+    root: Tensor
 
 
 def _observe(
     network: nn.Module, layers: Mapping[str, Convolution], patches: Tensor, fit: Fit
 ) -> dict[nn.Module, _Seen]:
     """Run the original network over the patches, one at a time."""
-    parts: dict[nn.Module, list[_Seen]] = {}
-    each = math.ceil(fit.samples / len(patches))
+    parts: dict[nn.Module, list[tuple[Tensor, Tensor]]] = {module: [] for module in layers.values()}
+    voxels: dict[nn.Module, Tensor] = {}
 
     def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        known = parts.setdefault(module, [])
-        voxels = _some(output, each, fit.seed)
-        known.append(_Seen(voxels, _rows(output, voxels), _rows(inputs[0], _some(inputs[0], each, fit.seed))))
+        assert is_decomposable(module)
+        each = math.ceil(_samples(module, fit) / len(patches))
+        voxels[module] = _some(output, each, fit.seed)
+        parts[module].append((_rows(output, voxels[module]), _rows(inputs[0], _some(inputs[0], each, fit.seed))))
 
     handles = [module.register_forward_hook(hook) for module in layers.values()]
     for one in patches:
         network(one[None])
     for handle in handles:
         handle.remove()
-    return {module: _together(known) for module, known in parts.items()}
+    metrics = sensitivity.metrics(network, patches, fit.seed)
+    seen: dict[nn.Module, _Seen] = {}
+    for name, module in layers.items():
+        output, inputs = (torch.cat(rows) for rows in zip(*parts[module], strict=True))
+        seen[module] = _Seen(voxels[module], output, inputs, _weighing(metrics[name], output))
+    return seen
 
 
-def _together(parts: Sequence[_Seen]) -> _Seen:
-    outputs, inputs = [part.output for part in parts], [part.inputs for part in parts]
-    return _Seen(parts[0].voxels, torch.cat(outputs), torch.cat(inputs))
+def _samples(conv: Convolution, fit: Fit) -> int:
+    return max(1, min(fit.samples, _NUMBERS // (conv.in_channels * math.prod(conv.kernel_size))))
+
+
+def _weighing(metric: Tensor, output: Tensor) -> Tensor:
+    """R (O, O) from a metric and the outputs (rows, O) it is applied to."""
+    deviation = _deviation(output)
+    scaled = deviation[:, None] * metric * deviation
+    floor = float(scaled.trace()) / len(scaled) * _EVERY_CHANNEL + 1e-30
+    return _root(scaled + torch.eye(len(scaled)) * floor) / deviation
 
 
 def _some(x: Tensor, count: int, seed: int) -> Tensor:
@@ -238,17 +266,48 @@ def _fit_conv(conv: Convolution, ranks: Ranks, x: Tensor, seen: _Seen, fit: Fit)
         return TuckerConv.from_conv(conv, ranks)
     layer = TuckerConv.like(conv, ranks)
     kernel = kernel_of(conv).double()
-    scale = 1 / _deviation(seen.output)
-    some = _some(x, math.ceil(fit.samples / len(x)), fit.seed)
-    first, back = _subspace(kernel, scale, _covariance(_rows(x, some)), ranks.into)
-    narrow = torch.einsum("ni...,ri->nr...", x, first.to(x.dtype))
-    taps = _taps(conv, narrow, seen.voxels)
-    prior = torch.einsum("oi...,ir->or...", kernel, back).flatten(1)
-    core, last, bias = _reduced_rank(taps, seen.output, prior, scale, ranks.out, fit.ridge)
+    some = _some(x, math.ceil(_samples(conv, fit) / len(x)), fit.seed)
+    covariance = _covariance(_rows(x, some))
+    around = _taps(conv, x, seen.voxels)
+    around = around.reshape(len(around), conv.in_channels, -1)
+
+    def solved(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        taps = torch.einsum("sik,ri->srk", around, first.to(x.dtype)).flatten(1)
+        prior = torch.einsum("oi...,ir->or...", kernel, _back(first, covariance)).flatten(1)
+        return _reduced_rank(taps, seen.output, prior, seen.root, ranks.out, fit.ridge)
+
+    first = _subspace(kernel, seen.root, covariance, ranks.into)
+    core, last, bias = solved(first)
+    for _ in range(fit.rounds if ranks.into < conv.in_channels else 0):
+        first = _refined(first, around, (seen.root @ last @ core).reshape(-1, ranks.into, around.shape[2]), seen)
+        core, last, bias = solved(first)
     layer.load(Factors(core.reshape(*ranks, *kernel.shape[2:]), last, first.T), bias)
-    if layer.last.bias is not None:
-        layer.last.bias.copy_(bias)
     return layer
+
+
+def _refined(first: Tensor, around: Tensor, rest: Tensor, seen: _Seen) -> Tensor:
+    """F (R_in, I), closer to the outputs: CGLS from F on, inputs (S, I, K), the layers after F (O, R_in, K)."""
+    kind = around.dtype
+    inputs, weights = around - around.mean(0), rest.to(kind).flatten(1)
+
+    def forth(f: Tensor) -> Tensor:
+        return torch.einsum("sik,ri->srk", inputs, f).flatten(1) @ weights.T
+
+    def back(rows: Tensor) -> Tensor:
+        return torch.einsum("srk,sik->ri", (rows @ weights).reshape(len(rows), *rest.shape[1:]), inputs)
+
+    found = first.to(kind)
+    missing = ((seen.output.double() - seen.output.double().mean(0)) @ seen.root.T).to(kind) - forth(found)
+    slope = back(missing)
+    direction, size = slope, slope.square().sum()
+    for _ in range(_STEPS):
+        ahead = forth(direction)
+        length = size / ahead.square().sum().clamp(min=1e-30)
+        found, missing = found + length * direction, missing - length * ahead
+        slope, before = back(missing), size
+        size = slope.square().sum()
+        direction = slope + size / before.clamp(min=1e-30) * direction
+    return found.double()
 
 
 def _deviation(rows: Tensor) -> Tensor:
@@ -261,21 +320,28 @@ def _covariance(rows: Tensor) -> Tensor:
     return centred.T @ centred / len(rows)
 
 
-def _subspace(kernel: Tensor, scale: Tensor, covariance: Tensor, rank: int) -> tuple[Tensor, Tensor]:
-    """F (R_in, I) and G (I, R_in) of the module's text."""
-    root = _root(_sensitivity(kernel, scale))
-    _, vectors = torch.linalg.eigh(root @ covariance @ root)
-    first = vectors.flip(1)[:, :rank].T @ root
+def _subspace(kernel: Tensor, root: Tensor, covariance: Tensor, rank: int) -> Tensor:
+    """F (R_in, I) of the module's text, to start from."""
+    dependence = _root(_dependence(kernel, root))
+    _, vectors = torch.linalg.eigh(dependence @ covariance @ dependence)
+    first: Tensor = vectors.flip(1)[:, :rank].T @ dependence
+    return first
+
+
+def _back(first: Tensor, covariance: Tensor) -> Tensor:
+    """G (I, R_in) of the module's text."""
     inner = first @ covariance @ first.T
-    inner += torch.eye(rank) * (1e-8 * inner.trace() / rank + 1e-30)
-    return first, torch.linalg.solve(inner, first @ covariance).T
+    inner += torch.eye(len(inner)) * (1e-8 * inner.trace() / len(inner) + 1e-30)
+    back: Tensor = torch.linalg.solve(inner, first @ covariance).T
+    return back
 
 
-def _sensitivity(kernel: Tensor, scale: Tensor) -> Tensor:
+def _dependence(kernel: Tensor, root: Tensor) -> Tensor:
     """M (I, I), with a little of the identity, so that a dead input does no harm."""
-    weighted = (kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))).movedim(1, 0).flatten(1)
-    square = weighted @ weighted.T
-    return square + torch.eye(len(square)) * (1e-6 * square.trace() / len(square) + 1e-30)
+    weighted = torch.tensordot(root, kernel, 1).movedim(1, 0).flatten(1)
+    square: Tensor = weighted @ weighted.T
+    square.diagonal().add_(1e-6 * square.trace() / len(square) + 1e-30)
+    return square
 
 
 def _root(square: Tensor) -> Tensor:
@@ -285,17 +351,17 @@ def _root(square: Tensor) -> Tensor:
 
 
 def _reduced_rank(
-    taps: Tensor, wanted: Tensor, prior: Tensor, scale: Tensor, rank: int, ridge: float
+    taps: Tensor, wanted: Tensor, prior: Tensor, root: Tensor, rank: int, ridge: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """*core* (R_out, R_in K), *last* (O, R_out) and bias (O,) from taps (S, R_in K) and the wanted outputs (S, O)."""
     middle, centre = taps.double().mean(0), wanted.double().mean(0)
     taps = taps.double() - middle
     residual = wanted.double() - centre - taps @ prior.T
     whole = prior + _ridge(taps, residual, ridge)
-    answer = (taps @ whole.T) * scale
+    answer = taps @ whole.T @ root.T
     _, vectors = torch.linalg.eigh(answer.T @ answer)
     leading = vectors.flip(1)[:, :rank]
-    core, last = (leading.T * scale) @ whole, leading / scale[:, None]
+    core, last = leading.T @ root @ whole, torch.linalg.solve(root, leading)
     return core, last, centre - last @ (core @ middle)
 
 
@@ -361,14 +427,14 @@ def _unflat(flat: Tensor, shape: Sequence[int]) -> list[Tensor]:
 
 
 def _spectra(layer: Convolution, seen: _Seen) -> Spectra:
-    """What each mode carries on the data, as shares of it: of the outputs scaled to unit variance, and of the inputs.
+    """What each mode carries on the data, as shares of it: of the outputs, times R, and of the inputs as in *first*.
 
-    The inputs count as in *first*: by the eigenvalues of M^(1/2) Sigma M^(1/2).
+    The weight is what the answer would lose if the whole output were error.
     """
-    scale = 1 / _deviation(seen.output)
-    out = _covariance(seen.output.double() * scale)
-    root = _root(_sensitivity(kernel_of(layer).double(), scale))
-    return Spectra(_shares(out), _shares(root @ _covariance(seen.inputs) @ root))
+    out = seen.root @ _covariance(seen.output) @ seen.root.T
+    dependence = _root(_dependence(kernel_of(layer).double(), seen.root))
+    inputs = dependence @ _covariance(seen.inputs) @ dependence
+    return Spectra(_shares(out), _shares(inputs), weight=float(out.trace()))
 
 
 def _shares(square: Tensor) -> Values:

@@ -17,7 +17,10 @@ FITTED = "+data"
 
 
 def evaluate(
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for scores.csv and results.json.")],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder for scores.csv, results.json and what goes on from there."),
+    ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="sample, a task of TotalSegmentator's, or a trained nnU-Net's folder.")
     ] = "sample",
@@ -27,15 +30,24 @@ def evaluate(
     factor: Annotated[list[float] | None, typer.Option("--factor", "-f", help="May be repeated; 0.5, 0.3.")] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", "-p", help="relative or budget, with +data to fit on images; may be repeated."),
+        typer.Option(
+            "--policy",
+            "-p",
+            help="relative or budget, with +data to fit on images; to compare with, l1, 8-bit or cp; may be repeated.",
+        ),
     ] = None,
     calibrate: Annotated[
         list[str] | None, typer.Option("--calibrate", help="What +data fits on: phantoms, files or folders.")
     ] = None,
     step: Annotated[float, typer.Option(help="How far patches lie apart, as a share of their size.")] = 0.5,
+    engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "torch",
+    html: Annotated[Path | None, typer.Option(help="A page with plots and tables, in this file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
-    """Segment cases whose truth is known at several levels, and test the differences to the original network."""
+    """Segment cases whose truth is known at several levels, and test the differences to the original network.
+
+    A run that was stopped goes on with the same command.
+    """
     from . import console
     from .models import open_model
     from .study import study, write
@@ -51,6 +63,8 @@ def evaluate(
                 cases,
                 levels,
                 step=step,
+                engine=engine,
+                kept=output / "cases",
                 told=lambda what, n, total: status.update(f"{n} of {total}: {what}"),
             )
         write(done, output)
@@ -84,6 +98,7 @@ def _cases(seeds: str, images: Path | None, labels: Path | None) -> "list[Case]"
 
 
 def _levels(model: "TrainedModel", policies: list[str], factors: list[float], images: list[str]) -> "list[Level]":
+    from .baselines import Canonical, EightBit, Pruned
     from .calibration import Calibrated
     from .cli_policy import policy_of
     from .patches import patches_of, volumes_of
@@ -94,8 +109,15 @@ def _levels(model: "TrainedModel", policies: list[str], factors: list[float], im
     fitted = any(policy.endswith(FITTED) for policy in policies)
     patches = patches_of(model, volumes_of(images)) if fitted else None
     levels = []
+    compared = {Pruned.name: Pruned, Canonical.name: Canonical}
     for name in policies:
+        if name == EightBit.name:
+            levels.append(Level(name, 1.0, EightBit()))
+            continue
         for factor in factors:
+            if name in compared:
+                levels.append(Level(name, factor, compared[name](factor)))
+                continue
             chosen = policy_of(name.removesuffix(FITTED), model, factor=factor)
             data = Calibrated(chosen, patches) if name.endswith(FITTED) and patches is not None else chosen
             levels.append(Level(name, factor, data))
@@ -111,6 +133,7 @@ def _show(study: "Study", output: Path) -> None:
             outcome.level.name,
             f"{outcome.level.factor:g}",
             f"{outcome.parameters:,}",
+            console.size(outcome.size),
             f"{outcome.mean_dice:.3f}",
             f"{outcome.mean_surface_dice:.3f}",
             f"{outcome.agreement:.3f}",
@@ -118,7 +141,16 @@ def _show(study: "Study", output: Path) -> None:
         )
         for outcome in study.outcomes
     ]
-    columns = ("Policy", "Factor", "Parameters", "Dice", "NSD 3 mm", "Agreement", "No evidence of a difference")
+    columns = (
+        "Policy",
+        "Factor",
+        "Parameters",
+        "Weights",
+        "Dice",
+        "NSD 3 mm",
+        "Agreement",
+        "No evidence of a difference",
+    )
     console.write_table(f"{study.model}, {len(study.cases)} cases", columns, rows)
     print(
         f"With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before Holm's correction.\n"

@@ -76,10 +76,14 @@ class Relative:
 
 @dataclass(frozen=True)
 class Spectra:
-    """The squared singular values of a kernel's two channel unfoldings, (O,) and (I,), in descending order."""
+    """The squared singular values of a kernel's two channel unfoldings, (O,) and (I,), in descending order.
+
+    `weight` is how much it matters, beside other layers, that the kernel is kept.
+    """
 
     out: Values
     into: Values
+    weight: float = 1.0
 
     @property
     def energy(self) -> float:
@@ -89,7 +93,7 @@ class Spectra:
 
 def spectra_of(layer: Convolution) -> Spectra:
     """The spectra of a layer's kernel alone; nothing is known of what it is applied to."""
-    return Spectra(*(_squares(kernel_of(layer), mode) for mode in (0, 1)))
+    return Spectra(_squares(kernel_of(layer), 0), _squares(kernel_of(layer), 1))
 
 
 @dataclass(frozen=True)
@@ -165,9 +169,10 @@ class Vbmf:
 class Budget:
     """The ranks that lose the least of all layers together for a given number of parameters or multiply-adds.
 
-    What a layer loses is predicted by the tails of its spectra, as a share of its energy: (tail of mode 0 + tail of
-    mode 1) / energy bounds the relative squared error of the kernel, and normalisation makes layers of different
-    scale comparable. Layers may stay as they are, at no loss. (`allocation` for the method.)
+    What a layer loses is predicted by its spectra: of the kernel's energy the shares a and b are kept in the two modes,
+    and 1 / (a b) - 1, error to what is kept, bounds its relative squared error; normalisation after a layer scales what
+    is kept up again, error and all, and makes layers of different scale comparable. Layers may stay as they are, at no
+    loss. (`allocation` for the method.)
 
     Args:
         factor: the budget is what `Relative(factor)` takes, or
@@ -242,10 +247,10 @@ class Budget:
         return allocation.curve(costs.astype(np.float64), self._errors(name, layer), self._cost(name, layer, None))
 
     def _errors(self, name: str, layer: Convolution) -> Values:
-        """(O, I): the predicted relative squared error at each pair of ranks, at most 1."""
+        """(O, I): the predicted squared error at each pair of ranks, as a share of what is kept, times the weight."""
         spectra = self.spectra.get(name) or spectra_of(layer)
-        lost = _tails(spectra.out)[1:, None] + _tails(spectra.into)[1:]
-        return np.minimum(lost / max(spectra.energy, np.finfo(float).tiny), 1.0)
+        out, into = (1 - _tails(s)[1:] / max(float(s.sum()), np.finfo(float).tiny) for s in _both(spectra))
+        return spectra.weight * (1 / np.maximum(out[:, None] * into, 1e-6) - 1)
 
     def _cost(self, name: str, layer: Convolution, ranks: Ranks | None) -> int:
         first, core, last = self._unit_costs(name, layer)

@@ -1,6 +1,7 @@
 """What compression costs in accuracy: a model at some levels and policies on cases whose truth is known."""
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from .baselines import Baseline
 from .cache import Cache
 from .compression import count_parameters
 from .errors import InputError
@@ -38,16 +40,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Level:
-    """A policy under the name it has in the tables, and its factor."""
+    """A policy, or what it is compared with, under the name it has in the tables, and its factor."""
 
     name: str
     factor: float
-    policy: RankPolicy
+    policy: RankPolicy | Baseline
 
 
 @dataclass(frozen=True)
 class Outcome:
     """One level over all cases. `agreement` is the mean Dice with the original network's own label maps.
+
+    `size` are bytes of the weights, `seconds` those of all cases together.
 
     `mean_dice` is over classes, of each class's mean over the cases that show it. `differences` are to the original,
     by class.
@@ -55,6 +59,7 @@ class Outcome:
 
     level: Level
     parameters: int
+    size: int
     scores: Mapping[str, Sequence[Score]]
     mean_dice: float
     mean_surface_dice: float
@@ -91,6 +96,7 @@ class Study:
             "factor": outcome.level.factor,
             "settings": dict(outcome.level.policy.settings),
             "parameters": outcome.parameters,
+            "bytes": outcome.size,
             "mean_dice": outcome.mean_dice,
             "mean_surface_dice": outcome.mean_surface_dice,
             "agreement": outcome.agreement,
@@ -137,38 +143,121 @@ def study(
     cache: Cache | None = None,
     step: float = 0.5,
     device: str = "auto",
+    engine: str = "torch",
+    kept: Path | None = None,
     told: Told | None = None,
 ) -> Study:
     """Segment every case at every level and compare with the truth; patches lie `step` of their size apart.
 
+    What is found of each case stays in the folder `kept`, if there is one, and is not measured again from there.
+
     Raises:
         InputError: an image or label map cannot be used, or a label map does not lie on its image's grid.
+        OutputError: `kept` cannot be written to.
     """
     every = [Level("original", 1.0, ORIGINAL), *levels]
-    ready = [make_ready(model, level.policy, cache=cache, device=device) for level in every]
-    found: list[dict[str, list[Score]]] = [{} for _ in every]
-    agreements: list[list[float]] = [[] for _ in every]
-    seconds = [0.0 for _ in every]
+    networks = _Networks(model, every, cache, device, engine)
+    known: dict[str, list[_Found]] = {}
     for number, case in enumerate(cases):
-        image, truth = case.load()
-        _check_grid(case.name, image, truth)
-        first: LabelMap | None = None
-        for index, level in enumerate(every):
-            if told:
-                told(
-                    f"{case.name}, {level.name} {level.factor:g}", number * len(every) + index, len(cases) * len(every)
+        path = kept and kept / f"{case.name}.json"
+        keys = [_key(model, case, level, step, engine) for level in every]
+        found = _read(path)
+        if not all(key in found for key in keys):
+            image, truth = case.load()
+            _check_grid(case.name, image, truth)
+            reference: LabelMap | None = None
+            for index, (level, key) in enumerate(zip(every, keys, strict=True)):
+                if told:
+                    what = f"{case.name}, {level.name} {level.factor:g}"
+                    told(what, number * len(every) + index, len(cases) * len(every))
+                if key in found and reference is not None:
+                    continue
+                result = run(networks.ready(index), image, step=step)
+                reference = reference or result.label_map
+                found[key] = _Found(
+                    *networks.costs(index),
+                    mean_dice(reference.labels, result.label_map.labels),
+                    sum(result.seconds.values()),
+                    scores(truth, result.label_map),
                 )
-            result = run(ready[index], image, step=step)
-            first = first or result.label_map
-            found[index][case.name] = scores(truth, result.label_map)
-            agreements[index].append(mean_dice(first.labels, result.label_map.labels))
-            seconds[index] += sum(result.seconds.values())
-    reference = _by_class(found[0], model.labels)
+                _write(path, found)
+        known[case.name] = [found[key] for key in keys]
+    by_level = [{name: found[index] for name, found in known.items()} for index in range(len(every))]
+    reference_scores = _by_class(by_level[0], model.labels)
     outcomes = [
-        _outcome(level, made, scored, reference, np.mean(agreed), spent, model.labels)
-        for level, made, scored, agreed, spent in zip(every, ready, found, agreements, seconds, strict=True)
+        _outcome(level, found, reference_scores, model.labels) for level, found in zip(every, by_level, strict=True)
     ]
     return Study(model.name, [case.name for case in cases], model.labels, outcomes)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """One level on one case."""
+
+    parameters: int
+    size: int
+    agreement: float
+    seconds: float
+    scores: Sequence[Score]
+
+
+class _Networks:
+    """The levels' networks, each made when it is first needed."""
+
+    def __init__(
+        self, model: TrainedModel, levels: Sequence[Level], cache: Cache | None, device: str, engine: str
+    ) -> None:
+        self._model, self._levels, self._cache, self._device, self._engine = model, levels, cache, device, engine
+        self._made: dict[int, tuple[Ready, int, int]] = {}
+
+    def ready(self, index: int) -> Ready:
+        return self._get(index)[0]
+
+    def costs(self, index: int) -> tuple[int, int]:
+        """Parameters and bytes."""
+        return self._get(index)[1:]
+
+    def _get(self, index: int) -> tuple[Ready, int, int]:
+        if index not in self._made:
+            self._made[index] = self._make(self._levels[index].policy)
+        return self._made[index]
+
+    def _make(self, policy: RankPolicy | Baseline) -> tuple[Ready, int, int]:
+        if isinstance(policy, Baseline):
+            reduced = policy.reduced(self._model)
+            return self._prepared(reduced.model, ORIGINAL), reduced.parameters, reduced.size
+        ready = self._prepared(self._model, policy)
+        parameters = count_parameters(ready.level.network_without_data())
+        return ready, parameters, 4 * parameters
+
+    def _prepared(self, model: TrainedModel, policy: RankPolicy) -> Ready:
+        return make_ready(model, policy, cache=self._cache, device=self._device, engine=self._engine)
+
+
+def _key(model: TrainedModel, case: Case, level: Level, step: float, engine: str) -> str:
+    """What a result depends on."""
+    content = [model.fingerprint, case.name, level.policy.settings, step, engine]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _read(path: Path | None) -> dict[str, _Found]:
+    if path is None or not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_text())
+        return {
+            key: _Found(**{**found, "scores": [Score(**one) for one in found["scores"]]})
+            for key, found in content.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def _write(path: Path | None, found: Mapping[str, _Found]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps({key: asdict(one) for key, one in found.items()}))
 
 
 def write(study: Study, folder: Path) -> None:
@@ -218,10 +307,10 @@ def _check_grid(name: str, image: Volume, truth: LabelMap) -> None:
         raise InputError(f"The label map of {name} does not lie on its image's grid: resample it.")
 
 
-def _by_class(scored: Mapping[str, Sequence[Score]], names: Mapping[int, str]) -> dict[str, list[Score]]:
+def _by_class(found: Mapping[str, _Found], names: Mapping[int, str]) -> dict[str, list[Score]]:
     classes: dict[str, list[Score]] = {}
-    for case in scored.values():
-        for score in case:
+    for case in found.values():
+        for score in case.scores:
             if score.label in names:
                 classes.setdefault(names[score.label], []).append(score)
     return classes
@@ -229,26 +318,25 @@ def _by_class(scored: Mapping[str, Sequence[Score]], names: Mapping[int, str]) -
 
 def _outcome(
     level: Level,
-    ready: Ready,
-    scored: Mapping[str, Sequence[Score]],
+    found: Mapping[str, _Found],
     reference: Mapping[str, Sequence[Score]],
-    agreement: np.floating,
-    seconds: float,
     names: Mapping[int, str],
 ) -> Outcome:
-    classes = _by_class(scored, names)
+    classes = _by_class(found, names)
     changes = differences(
-        {name: [s.dice for s in found] for name, found in reference.items()},
-        {name: [s.dice for s in found] for name, found in classes.items()},
+        {name: [s.dice for s in scored] for name, scored in reference.items()},
+        {name: [s.dice for s in scored] for name, scored in classes.items()},
     )
+    cases = list(found.values())
     return Outcome(
         level,
-        count_parameters(ready.level.network_without_data()),
-        scored,
-        _mean(np.mean([s.dice for s in found]) for found in classes.values()),
-        _mean(np.mean([s.surface_dice for s in found]) for found in classes.values()),
-        float(agreement),
-        seconds,
+        cases[0].parameters,
+        cases[0].size,
+        {name: one.scores for name, one in found.items()},
+        _mean(np.mean([s.dice for s in scored]) for scored in classes.values()),
+        _mean(np.mean([s.surface_dice for s in scored]) for scored in classes.values()),
+        float(np.mean([one.agreement for one in cases])),
+        sum(one.seconds for one in cases),
         changes,
     )
 
