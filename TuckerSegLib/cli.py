@@ -59,12 +59,18 @@ Measure = Annotated[str | None, typer.Option("--measure", help="budget: paramete
 
 
 @app.command()
-def levels(model: Model = "sample", as_json: Json = False) -> None:
+def levels(
+    model: Model = "sample",
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Measure each level's agreement with the original, on phantoms; kept.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Show what each level of compression costs a model."""
     from . import console
 
     with console.json_alone(as_json):
-        name, patch, found = _levels_of(model)
+        name, patch, found = _levels_of(model, measure)
     if as_json:
         console.write_json({"model": name, "patch": patch, "levels": [x.as_json() for x in found]})
         return
@@ -75,10 +81,11 @@ def levels(model: Model = "sample", as_json: Json = False) -> None:
             f"{x.parameters_removed:.1%}",
             f"{x.gflops:.2f}",
             f"{x.flops_removed:.1%}",
+            "unknown" if x.agreement is None else f"{x.agreement:.3f}",
         )
         for x in found
     ]
-    columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed")
+    columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed", "Agreement")
     seen = " x ".join(map(str, patch)) if patch else "each network"
     console.write_table(f"{name}, one patch of {seen}", columns, rows)
 
@@ -231,16 +238,20 @@ def _model(which: str, folds: list[str] | None = None) -> "TrainedModel":
     return open_model(which, _folds(folds))
 
 
-def _levels_of(which: str) -> "tuple[str, tuple[int, ...] | None, list[Level]]":
+def _levels_of(which: str, measure: bool = False) -> "tuple[str, tuple[int, ...] | None, list[Level]]":
     """The model's name, its patch (None for a task's several networks), and what its levels cost."""
+    from .agreement import with_agreement
+    from .cache import Cache
     from .levels import levels as levels_of
     from .models.totalsegmentator import task_names
     from .tasks.costs import task_levels
 
     if which in task_names():
+        if measure:
+            raise InputError("Agreement is measured one network at a time: name a trained folder instead of a task.")
         return which, None, task_levels(which)
     opened = _model(which)
-    return opened.name, opened.patch_size, levels_of(opened)
+    return opened.name, opened.patch_size, with_agreement(levels_of(opened), opened, Cache(), measure)
 
 
 def _folds(folds: list[str] | None) -> list[int | str] | None:

@@ -68,10 +68,20 @@ def evaluate(
                 told=lambda what, n, total: status.update(f"{n} of {total}: {what}"),
             )
         write(done, output)
+        if html:
+            _write_page(done, html)
     if as_json:
         console.write_json(done.as_json())
     else:
         _show(done, output)
+
+
+def _write_page(study: "Study", path: Path) -> None:
+    from .output import whole_file
+    from .report import page
+
+    with whole_file(path) as partial:
+        partial.write_text(page(study), encoding="utf-8")
 
 
 def _make(folder: Path) -> None:

@@ -18,8 +18,10 @@ class Level:
     parameters_removed: float
     """As a share of the original's, 0 to 1; below 0 where the decomposition takes more than it saves."""
     flops_removed: float
+    agreement: float | None = None
+    """Expected mean Dice with the original network's label maps (`agreement`); None where it was not measured."""
 
-    def as_json(self) -> dict[str, float]:
+    def as_json(self) -> dict[str, float | None]:
         return asdict(self)
 
 

@@ -132,12 +132,14 @@ class Service:
         )
 
     def _levels(self, model: str) -> Json:
+        from .agreement import with_agreement
         from .levels import levels
         from .tasks.costs import task_levels
 
         if model in task_names():
             return {"levels": [level.as_json() for level in task_levels(model)]}
-        return {"levels": [level.as_json() for level in levels(self._warm.model(model))]}
+        opened = self._warm.model(model)
+        return {"levels": [level.as_json() for level in with_agreement(levels(opened), opened, Cache())]}
 
     def _cache_clear(self) -> Json:
         self.forget()
