@@ -95,7 +95,6 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._structureList = StructureList(
             self.ui.structuresList, self.ui.structuresSearchBox, self.ui.structuresSummaryLabel, self.onStructures
         )
-        self._expectedHint = self.ui.expectedLabel.toolTip
         self.ui.advancedCollapsibleButton.collapsed = True
         self.ui.logCollapsibleButton.collapsed = True
         self._fillSelectors()
@@ -250,7 +249,6 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         exact = chosen.exact_ranks or models.is_compressed(chosen.model)
         self.ui.savingsLabel.text = levels.savings(factor, cost, exact)
         self.ui.expectedLabel.text = levels.expectation(factor, cost, expected)
-        self.ui.expectedLabel.toolTip = " ".join(filter(None, [self._expectedHint, cost.obtained if cost else ""]))
 
     def _expected(self, chosen: Parameters) -> Expected:
         size = _millilitres(chosen.volume)

@@ -20,21 +20,18 @@ POOR_AGREEMENT = 0.8
 class Cost:
     """What one level of one model saves, as shares of the original from 0 to 1; negative where it costs more.
 
-    `agreement` is what was predicted without running it, None where nothing was, and `obtained` says how.
+    `agreement` was measured on phantoms, None where it was not.
     """
 
     factor: float
     parameters_removed: float
     flops_removed: float
     agreement: float | None = None
-    obtained: str = ""
 
     @classmethod
     def of(cls, level: Mapping[str, Any]) -> "Cost":
         """From the worker's JSON."""
-        return cls(
-            level["factor"], level["parameters_removed"], level["flops_removed"], *_predicted(level.get("agreement"))
-        )
+        return cls(level["factor"], level["parameters_removed"], level["flops_removed"], level.get("agreement"))
 
 
 def savings(factor: float, cost: Cost | None, exact: bool) -> str:
@@ -50,10 +47,10 @@ def savings(factor: float, cost: Cost | None, exact: bool) -> str:
 
 
 def expectation(factor: float, cost: Cost | None, expected: Expected) -> str:
-    """The second line: of this computer, and of this network; what was measured goes before what was predicted."""
+    """The second line: of this computer, and of this network; measurements of runs go before those on phantoms."""
     agreement = _agreement(factor, expected)
     if factor != 1 and expected.agreement is None and cost and cost.agreement is not None:
-        agreement = _("agreement {dice:.2f} (predicted)").format(dice=cost.agreement)
+        agreement = _("agreement {dice:.2f} (phantoms)").format(dice=cost.agreement)
     return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=agreement)
 
 
@@ -76,14 +73,6 @@ def _agreement(factor: float, expected: Expected) -> str:
     if expected.agreement < POOR_AGREEMENT:
         return _("agreement {dice:.2f} (poor)").format(dice=expected.agreement)
     return _("agreement {dice:.3f}").format(dice=expected.agreement)
-
-
-def _predicted(found: Any) -> tuple[float | None, str]:
-    """A number, or an object with a number and a sentence on how it was obtained."""
-    values = list(found.values()) if isinstance(found, Mapping) else [found]
-    numbers = [float(value) for value in values if isinstance(value, int | float)]
-    sentences = [value for value in values if isinstance(value, str)]
-    return next(iter(numbers), None), next(iter(sentences), "")
 
 
 def percent(share: float) -> str:
