@@ -1,6 +1,7 @@
 """The fused block, its kernels and the rewriting that makes it: the plain network's answers, at any shape."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -147,3 +148,12 @@ def test_kernels_write_within_their_rows(rows: int, rank: int, channels: int, wi
     expected = nn.functional.leaky_relu(z @ weight + shift, 0.01) @ matrix + bias
     assert torch.allclose(around[:rows], expected, rtol=1e-4, atol=1e-4)
     assert (around[rows] == 7).all()
+
+
+def test_threads_that_start_later_keep_all_cores() -> None:
+    torch.set_num_threads(2)
+    z = torch.randn(1, 4, 20, 20, 20)
+    FusedBlock(nn.Conv3d(4, 8, 1).requires_grad_(False), None, 0.01, [None])(z)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 2

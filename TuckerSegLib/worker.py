@@ -5,8 +5,6 @@ input does. The main thread does the work, because glibc gives other threads' me
 another reads, so that a cancellation and the end of the client are seen at once.
 """
 
-import ctypes
-import gc
 import logging
 import os
 import queue
@@ -16,6 +14,7 @@ import threading
 from contextlib import suppress
 from typing import BinaryIO
 
+from . import memory
 from .errors import InputError
 from .process import own_pipes
 from .progress import Cancellation, Progress
@@ -51,7 +50,7 @@ class Worker:
             try:
                 request = self._waiting.get(timeout=_SECONDS_IDLE)
             except queue.Empty:
-                _give_memory_back()
+                memory.give_back()
                 continue
             with self._busy:
                 self._fulfil(request)
@@ -123,12 +122,6 @@ class Worker:
 
 def _described(shared: Shared, label_map: LabelMap) -> Message:
     return {**shared.described, **geometry_as_json(label_map.geometry), "names": dict(label_map.names)}
-
-
-def _give_memory_back() -> None:
-    gc.collect()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ computer that is busy with something else; so the tiles are split over the cores
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from threading import Barrier
 
 import torch
 from torch import Tensor
@@ -39,7 +40,17 @@ def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "tiles", initializer=lambda: torch.set_num_threads(1))
+    """Threads whose operations take one core each.
+
+    PyTorch takes the last number that any thread sets for that of all threads to come, so it is set back.
+    """
+    pool = ThreadPoolExecutor(threads, "tiles", initializer=lambda: torch.set_num_threads(1))
+    all_there = Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(all_there.wait)
+    all_there.wait()
+    torch.set_num_threads(threads)
+    return pool
 
 
 def _alone(work: Work, tiles: Iterator[slice], rows: int) -> None:
