@@ -24,6 +24,7 @@ from TuckerSegLib.models.nnunet import TrainedModel, open_folder
 from TuckerSegLib.models.sample import phantom
 from TuckerSegLib.patches import patches_of, volumes_of
 from TuckerSegLib.ranks import Budget, RankPolicy, Relative
+from TuckerSegLib.sensitivity import metrics
 from TuckerSegLib.tucker import Convolution, Ranks, TuckerConv, kernel_of
 from TuckerSegLib.volume import Geometry, Volume
 
@@ -113,6 +114,23 @@ def test_without_a_patch_there_is_nothing_to_fit() -> None:
 def test_a_dead_input_does_no_harm() -> None:
     calibrated, _ = calibrate(small(), Relative(0.5), torch.zeros(2, 1, 16, 16, 16), fit=FIT)
     assert all(torch.isfinite(p).all() for p in calibrated.parameters())
+
+
+def test_sensitivity_of_the_answer_itself_is_the_spread_of_the_labels(patches: Tensor) -> None:
+    """For the network's own scores the Fisher information is diag(p) - p p', summed over voxels."""
+    torch.manual_seed(0)
+    head = nn.Sequential(nn.Conv3d(1, 3, 1)).eval()
+    with torch.no_grad():
+        p = head(patches).softmax(1).movedim(1, -1).flatten(0, -2).double()
+    expected = (torch.diag_embed(p) - p[:, :, None] * p[:, None]).sum(0) / len(patches)
+    found = metrics(head, patches, seed=0)["0"]
+    torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05 * float(expected.diagonal().mean()))
+
+
+def test_fitting_the_three_parts_in_turn_comes_closer_than_fitting_them_once(patches: Tensor) -> None:
+    network, policy = small(), Relative(0.4, minimum=2)
+    once, often = (calibrate(network, policy, patches, fit=replace(FIT, rounds=rounds))[0] for rounds in (0, 3))
+    assert distance(network, often) < distance(network, once)
 
 
 @st.composite

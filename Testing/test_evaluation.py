@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pytest import CaptureFixture, MonkeyPatch, approx, mark, raises
 from trained_folders import make_folder
 
+from TuckerSegLib import study
 from TuckerSegLib.cli import main
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.evaluation import dice, differences, holm, mean_dice, scores, smallest_p
@@ -130,7 +131,8 @@ def test_the_command_measures_each_level_on_each_case(
         write_segmentation(image, tmp_path / "images" / f"case{number}_0000.nii.gz")
         write_segmentation(truth, tmp_path / "labels" / f"case{number}.nii.gz")
     folders = ["--images", str(tmp_path / "images"), "--labels", str(tmp_path / "labels")]
-    policies = ["-p", "relative", "-p", "budget+data", "-f", "0.5", "--calibrate", str(tmp_path / "images")]
+    policies = [word for name in ("relative", "budget+data", "8-bit", "l1", "cp") for word in ("-p", name)]
+    policies += ["-f", "0.5", "--calibrate", str(tmp_path / "images"), "--html", str(tmp_path / "page.html")]
     arguments = ["evaluate", "-m", str(model), *folders, *policies, "-o", str(tmp_path / "out"), "--json"]
     monkeypatch.setattr("sys.argv", ["tuckerseg", *arguments])
     capfd.readouterr()
@@ -140,13 +142,21 @@ def test_the_command_measures_each_level_on_each_case(
     printed = json.loads(capfd.readouterr().out)
     assert printed == json.loads((tmp_path / "out" / "results.json").read_text())
     results = printed["results"]
-    assert [(r["policy"], r["factor"]) for r in results] == [("original", 1), ("relative", 0.5), ("budget+data", 0.5)]
+    asked = [("original", 1), ("relative", 0.5), ("budget+data", 0.5), ("8-bit", 1), ("l1", 0.5), ("cp", 0.5)]
+    assert [(r["policy"], r["factor"]) for r in results] == asked
+    assert results[3]["bytes"] < 0.5 * results[0]["bytes"] and results[3]["parameters"] == results[0]["parameters"]
     assert results[0]["agreement"] == 1 and results[0]["classes_without_evidence_of_difference"] == 2
     assert all(0 <= r["mean_dice"] <= 1 and r["classes"] == 2 for r in results)
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
-    assert len(rows) == 3 * 2 * 2 and {row["structure"] for row in rows} == {"structure_1", "structure_2"}
+    assert len(rows) == 6 * 2 * 2 and {row["structure"] for row in rows} == {"structure_1", "structure_2"}
     mean = np.mean([float(row["dice"]) for row in rows if row["policy"] == "relative"])
     assert mean == approx(results[1]["mean_dice"]) and not math.isnan(mean)
+    page = (tmp_path / "page.html").read_text()
+    assert "http" not in page and f"{results[1]['mean_dice']:.3f}" in page and "no evidence of a difference" in page
+    monkeypatch.setattr(study, "run", None)
+    with raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code and json.loads(capfd.readouterr().out) == printed, "a run goes on where it ended"
 
 
 def _grid(size: int) -> Geometry:

@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 420, 300, 52, 44, 14, 14
 _STYLE = """
 body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 62em; padding: 0 1em; color: #222 }
 table { border-collapse: collapse; margin: 1em 0 } th, td { padding: .2em .6em; text-align: right }
-th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
+td { white-space: nowrap } th:first-child, td:first-child { text-align: left } tr { border-bottom: 1px solid #ddd }
 .plots { display: flex; flex-wrap: wrap; gap: 1em } figure { margin: 0 } figcaption { font-weight: bold }
 .wide { overflow-x: auto } .wide table { font-size: 13px } text { font: 12px sans-serif; fill: #333 }
 """
@@ -75,7 +75,7 @@ def _plots(study: Study) -> str:
 
 
 def _plot(study: Study, across: Callable[[Outcome], float], label: str, logarithmic: bool = False) -> str:
-    """Mean Dice against something, a line for each policy."""
+    """Mean Dice against something, a line for each policy; the original's Dice is dashed."""
     values = [across(outcome) for outcome in study.outcomes]
     scale = math.log10 if logarithmic else float
     low, high = (scale(min(values)), scale(max(values))) if logarithmic else (0.0, max(values))
@@ -97,7 +97,9 @@ def _plot(study: Study, across: Callable[[Outcome], float], label: str, logarith
         parts.append(f"<text {place}>{value:.2g}</text>")
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f"<text x='{middle}' y='{_HEIGHT - 8}' text-anchor='middle'>{label}</text>")
-    names = list(dict.fromkeys(outcome.level.name for outcome in study.outcomes))
+    original, names = study.outcomes[0], list(dict.fromkeys(outcome.level.name for outcome in study.outcomes))
+    whole = f"d='M{_LEFT} {y(original.mean_dice):.1f}H{_WIDTH - _RIGHT}' stroke='{_COLOURS[0]}'"
+    parts.append(f"<path {whole} stroke-dasharray='5 4'/>")
     for number, name in enumerate(names):
         colour = _COLOURS[number % len(_COLOURS)]
         mine = sorted((across(o), o.mean_dice) for o in study.outcomes if o.level.name == name)
@@ -169,6 +171,6 @@ def _notes(study: Study) -> str:
         "<li>A difference to the original is tested for every structure (Wilcoxon's signed-rank test, paired by case, "
         "Holm's correction). <b>Effect</b> is the rank-biserial correlation: -1 where every case got worse, 0 where "
         "none or as many got better.</li>"
-        f"<li>With {len(study.cases)} cases no p can be below {smallest_p(len(study.cases)):.2g} before the correction: "
+        f"<li>With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before the correction: "
         "<i>no evidence of a difference</i> is no proof that there is none, the less so the fewer the cases.</li></ul>"
     )

@@ -1,0 +1,33 @@
+"""The agreement that a level is said to have is measured once, and shown with the level."""
+
+from pathlib import Path
+
+import torch
+from pytest import MonkeyPatch, TempPathFactory, approx, fixture
+from trained_folders import make_folder
+
+from TuckerSegLib import agreement
+from TuckerSegLib.agreement import known, predicted, with_agreement
+from TuckerSegLib.cache import Cache
+from TuckerSegLib.levels import levels
+from TuckerSegLib.models.nnunet import TrainedModel, open_folder
+from TuckerSegLib.ranks import Relative
+
+
+@fixture(scope="module")
+def model(tmp_path_factory: TempPathFactory) -> TrainedModel:
+    torch.manual_seed(0)
+    return open_folder(make_folder(tmp_path_factory.mktemp("model"), spacing=(8, 8, 8)))
+
+
+def test_it_is_measured_once_and_then_known(model: TrainedModel, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(agreement, "_SEEDS", range(2004, 2005))
+    cache, policy = Cache(tmp_path), Relative(0.5)
+    assert known(model, policy, cache) is None
+    assert with_agreement(levels(model, (1.0, 0.5)), model, cache)[1].agreement is None
+    found = predicted(model, policy, cache)
+    assert 0 <= found.agreement <= 1 and "3 patches of 1 phantoms" in found.how
+    monkeypatch.setattr(agreement, "_measured", None)
+    assert known(model, policy, cache) == predicted(model, policy, cache) == found
+    shown = [level.agreement for level in with_agreement(levels(model, (1.0, 0.5)), model, cache)]
+    assert shown == approx([1.0, found.agreement])
