@@ -426,6 +426,12 @@ class TestModels:
         parameters(panel).exact_ranks = True
         assert "up to" not in panel.ui.savingsLabel.text
 
+    def test_fitting_to_the_scan_is_remembered_and_asked_for(self, panel: Any) -> None:
+        panel.ui.fitToScanCheckBox.checked = True
+
+        assert parameters(panel).fit_to_scan
+        assert panel.widget._request(parameters(panel)).fit_to_scan
+
     def test_agreement_on_phantoms_is_called_that(self, host: Any, panel: Any, model: str) -> None:
         host.drag(panel.ui.levelSlider, 5)
         panel.widget.onCosts(

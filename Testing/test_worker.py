@@ -29,7 +29,9 @@ from TuckerSegLib.errors import (
     TuckerSegError,
     WorkerError,
 )
+from TuckerSegLib.evaluation import mean_dice
 from TuckerSegLib.models import open_model
+from TuckerSegLib.models.sample import phantom
 from TuckerSegLib.pipeline import segment
 from TuckerSegLib.ranks import Relative
 from TuckerSegLib.volume import Geometry, Volume
@@ -136,6 +138,17 @@ class TestSegmenting:
 
         assert finished.parameters_removed == pytest.approx(published)
         assert fitted.parameters_removed <= published
+
+    def test_fitted_to_the_scan_it_agrees_better_with_the_original(self, client: Client) -> None:
+        volume = phantom(9100).image
+        original = client.segment(volume, SegmentRequest("sample", engine="fused")).wait()
+        plain = client.segment(volume, SegmentRequest("sample", 0.3, engine="fused", exact_ranks=True)).wait()
+
+        finished = client.segment(volume, SegmentRequest("sample", 0.3, engine="fused", fit_to_scan=True)).wait()
+
+        agreement = [mean_dice(original.label_map.labels, one.label_map.labels) for one in (plain, finished)]
+        assert agreement[1] > agreement[0] + 0.3
+        assert finished.parameters_removed >= plain.parameters_removed - 1e-3
 
     def test_says_what_it_took(self, client: Client, model: str) -> None:
         finished = client.segment(scan(), SegmentRequest(model, engine="torch")).wait()

@@ -172,6 +172,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.standardNamesCheckBox.connect("toggled(bool)", lambda on: self._choose(standard_names=on))
         self.ui.allFramesCheckBox.connect("toggled(bool)", lambda on: self._choose(all_frames=on))
         self.ui.exactRanksCheckBox.connect("toggled(bool)", lambda on: self._choose(exact_ranks=on))
+        self.ui.fitToScanCheckBox.connect("toggled(bool)", lambda on: self._choose(fit_to_scan=on))
 
     def _connectButtons(self) -> None:
         self.ui.installButton.connect("clicked(bool)", self.onInstall)
@@ -236,6 +237,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.standardNamesCheckBox.checked = chosen.standard_names
         self.ui.allFramesCheckBox.checked = chosen.all_frames
         self.ui.exactRanksCheckBox.checked = chosen.exact_ranks
+        self.ui.fitToScanCheckBox.checked = chosen.fit_to_scan
 
     def _showCost(self, chosen: Parameters) -> None:
         costs = self._costs.get(chosen.model, {})
@@ -272,6 +274,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         compressed = models.is_compressed(chosen.model)
         self.ui.levelSlider.enabled = not compressed
         self.ui.exactRanksCheckBox.enabled = not compressed
+        self.ui.fitToScanCheckBox.enabled = not compressed
         for button in (self.ui.measureButton, self.ui.compareButton, self.ui.tradeOffButton):
             button.enabled = not busy and not reason and not compressed
         self.ui.compareButton.enabled = self.ui.compareButton.enabled and chosen.factor != 1
@@ -305,6 +308,7 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             engine=chosen.engine,
             structures=tuple(name for name in chosen.structures if not known or name in known),
             exact_ranks=chosen.exact_ranks,
+            fit_to_scan=chosen.fit_to_scan,
         )
 
     # Buttons.
@@ -573,6 +577,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         standardNames: bool = False,
         exactRanks: bool = False,
         allFrames: bool = False,
+        fitToScan: bool = False,
         progress: Callable[[Advance], None] | None = None,
         finished: Callable[["slicer.vtkMRMLSegmentationNode"], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
@@ -586,12 +591,13 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
             model: "sample", a task of TotalSegmentator, a trained nnU-Net folder, or a `.tuckerseg` file.
             factor: share of each layer's channels kept, in (0, 1]; 1 is the original network.
             structures: the ones to keep; all where it is empty.
+            fitToScan: fit the compressed layers to this volume: minutes the first time, more accurate.
             progress: told the stage, the fraction of the whole and the seconds left.
 
         Raises:
             TuckerSegError: when blocking; the scene is then as it was.
         """
-        request = SegmentRequest(model, factor, device, engine, tuple(structures), exactRanks)
+        request = SegmentRequest(model, factor, device, engine, tuple(structures), exactRanks, fit_to_scan=fitToScan)
         steps = self.segmenting.segment_frames if allFrames else self.segmenting.segment
         run = Run(steps(volumeNode, segmentationNode, request, standardNames), [volumeNode] if volumeNode else [])
         if finished is None:

@@ -65,6 +65,9 @@ def segment(
     exact_ranks: Annotated[
         bool, typer.Option("--exact-ranks", help="The published ranks, not those that are fast on this computer.")
     ] = False,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit the compressed layers to this scan: slower at first, more accurate.")
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run without the worker and its memory settings.")
     ] = False,
@@ -81,6 +84,7 @@ def segment(
         engine,
         structures=tuple(name.strip() for name in roi_subset.split(",") if name.strip()),
         exact_ranks=exact_ranks,
+        fit_to_scan=fit,
         folds=tuple(int(name) if name.isdecimal() else name for name in fold or []),
     )
     with console.json_alone(as_json):

@@ -15,8 +15,9 @@ from .itk import write_itk
 from .models import SAMPLE, open_model
 from .models.sample import phantom
 from .output import whole_file
-from .pipeline import Result, segment
+from .pipeline import ORIGINAL, Result, segment
 from .ranks import Relative
+from .scan_fit import fitted_to_scan
 from .terminology import style
 from .volume import LabelMap, Volume
 
@@ -64,7 +65,7 @@ class Outcome:
 
 
 def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
-    """Segment the phantom at every level; write the CT, a `.seg.nrrd` a level, and a picture into `folder`.
+    """Segment the phantom at every level, fitted to it; write the CT, a `.seg.nrrd` a level, a picture into `folder`.
 
     Raises:
         OutputError: the folder cannot be made, or the packages for the scene and the picture are missing.
@@ -84,7 +85,8 @@ def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
     model = open_model(SAMPLE)
     label_maps, outcomes = [], []
     for number, factor in enumerate(LEVELS):
-        result = segment(volume, model, Relative(factor), progress=_part(progress, number))
+        policy = fitted_to_scan(model, volume, Relative(factor)) if factor < 1 else ORIGINAL
+        result = segment(volume, model, policy, engine="fused", progress=_part(progress, number))
         label_maps.append(result.label_map)
         _keep(result.label_map, node, folder / f"factor_{factor:g}.seg.nrrd")
         parameters = count_parameters(result.level.network_without_data())

@@ -17,13 +17,16 @@ from .engines.choice import engines
 from .engines.store import Store
 from .errors import InputError
 from .fitting import Fitted
+from .models.nnunet import TrainedModel
 from .models.totalsegmentator import Network, task_names
 from .pipeline import DEVICES, ORIGINAL, Ready, Result, run, torch_device
 from .progress import Cancellation, Progress, ProgressCallback
 from .protocol import Json
 from .ranks import RankPolicy, Relative
+from .scan_fit import fitted_to_scan
 from .sliding_window import SlidingWindow
 from .tasks import segment_task
+from .tasks.images import canonical
 from .volume import LabelMap, Volume
 from .warm import Warm
 
@@ -97,7 +100,8 @@ class Service:
         start = time.perf_counter()
         model = self._warm.model(request.model, request.folds)
         structures.check(tuple(model.labels.values()), request.structures)
-        ready, warm = self._warm.ready(model, _policy(request), request.device, request.engine, progress, cancellation)
+        policy = _policy(request, model, volume)
+        ready, warm = self._warm.ready(model, policy, request.device, request.engine, progress, cancellation)
         loading = time.perf_counter() - start
         result = run(ready, volume, progress, cancellation)
         return replace(
@@ -112,17 +116,17 @@ class Service:
     ) -> Result:
         if request.folds:
             raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
-        policy = _policy(request)
+        upright = canonical(volume) if request.fit_to_scan else volume
 
         def prepare(network: Network, leaving: Cancellation) -> Ready:
             model = self._warm.network(network, request.model)
+            policy = _policy(request, model, upright)
             ready, warm = self._warm.ready(model, policy, request.device, request.engine, lambda _: None, leaving)
             return replace(ready, cache_hit=warm or ready.cache_hit)
 
         return segment_task(
             volume,
             request.model,
-            policy,
             roi_subset=request.structures,
             device=request.device,
             engine=request.engine,
@@ -195,8 +199,10 @@ def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
     return SegmentRequest(**{**arguments, **lists})
 
 
-def _policy(request: SegmentRequest) -> RankPolicy:
+def _policy(request: SegmentRequest, model: TrainedModel, volume: Volume) -> RankPolicy:
     published = Relative(request.factor)
+    if request.fit_to_scan and request.factor < 1 and model.compression is None:
+        return fitted_to_scan(model, volume, published, request.exact_ranks)
     return published if request.exact_ranks else Fitted(published)
 
 

@@ -15,10 +15,11 @@ class Setup:
     device: str = "auto"
     engine: str = "auto"
     exact_ranks: bool = False
+    fit_to_scan: bool = False
 
     @property
     def key(self) -> str:
-        return json.dumps([self.model, self.device, self.engine, self.exact_ranks])
+        return json.dumps([self.model, self.device, self.engine, self.exact_ranks, self.fit_to_scan])
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ class Parameters:
     standard_names = Flag("StandardNames")
     all_frames = Flag("AllFrames")
     exact_ranks = Flag("ExactRanks")
+    fit_to_scan = Flag("FitToScan")
 
     def __init__(self, node: Any) -> None:
         self.node = node

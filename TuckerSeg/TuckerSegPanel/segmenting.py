@@ -153,7 +153,7 @@ class Segmenting:
 
 def setup_of(request: SegmentRequest) -> Setup:
     """What a measurement of this request holds for."""
-    return Setup(request.model, request.device, request.engine, request.exact_ranks)
+    return Setup(request.model, request.device, request.engine, request.exact_ranks, request.fit_to_scan)
 
 
 def seconds_of(finished: Finished) -> float:

@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-calls
 
+import nibabel
 import numpy as np
 import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Image
@@ -27,6 +28,11 @@ def volume_of(*images: Nifti1Image) -> Volume:
     arrays = [np.asanyarray(image.dataobj).T for image in images]
     voxels = arrays[0][None] if len(arrays) == 1 else np.stack(arrays)
     return Volume(voxels, Geometry(arrays[0].shape, images[0].affine))
+
+
+def canonical(volume: Volume) -> Volume:
+    """The volume with its axes in the order and direction closest to right, anterior, superior."""
+    return volume_of(nibabel.as_closest_canonical(image_of(volume)))
 
 
 def with_labels(labels: Labels, affine: Matrix) -> Nifti1Image:
