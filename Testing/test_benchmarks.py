@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from architectures import small
 from trained_folders import make_folder
 from typer.testing import CliRunner
 
 from TuckerSegLib.benchmarks import limits
+from TuckerSegLib.benchmarks.exact import in_double
 from TuckerSegLib.cli import app
 
 
@@ -51,3 +54,12 @@ def test_layers_refuses_the_level_that_decomposes_nothing(folder: Path) -> None:
 def test_a_computers_limits_are_positive() -> None:
     assert limits.operations_a_second() > 1e8
     assert limits.bytes_a_second() > 1e7
+
+
+@pytest.mark.parametrize("shape", [(16, 12, 8), (20, 4, 12), (28, 8, 4)])
+def test_the_exact_network_is_the_network_in_double_precision(shape: tuple[int, int, int]) -> None:
+    network = small()
+    patch = torch.randn(1, 1, *shape, dtype=torch.float64)
+
+    with torch.no_grad():
+        assert torch.allclose(in_double(network)(patch), network.double()(patch), rtol=1e-12, atol=1e-12)

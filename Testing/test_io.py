@@ -17,6 +17,7 @@ from hypothesis import given, settings
 
 from TuckerSegLib.errors import InputError, OutputError
 from TuckerSegLib.io import check_output, read_volume, write_segmentation
+from TuckerSegLib.output import whole_file
 from TuckerSegLib.volume import Geometry, Matrix
 
 # mypy: allow-untyped-calls
@@ -458,3 +459,14 @@ def test_a_real_scan_is_read_where_its_labels_lie() -> None:
     np.testing.assert_allclose(scan.geometry.ijk_to_ras, stored_matrix(DATA / "torso_ct_3mm.nii.gz"), atol=1e-3)
     liver = scan.voxels[labels.voxels == 5]
     assert 20 < np.median(liver) < 150, "Hounsfield units of a liver"
+
+
+def test_so_does_a_file_whose_writer_made_it_private(tmp_path: Path) -> None:
+    """As safetensors does."""
+    (tmp_path / "other").touch()
+
+    with whole_file(tmp_path / "model.tuckerseg") as partial:
+        partial.write_bytes(b"weights")
+        partial.chmod(0o600)
+
+    assert (tmp_path / "model.tuckerseg").stat().st_mode == (tmp_path / "other").stat().st_mode

@@ -70,10 +70,12 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     check_writable(path)
     target = Path(path).resolve()
-    # Made by name, not by mkstemp, so that it gets the permissions the user's other files get.
     temporary = target.with_name(f".{uuid4().hex}.{target.name}")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)  # the user's other files' permissions, whatever the writer gave it
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)

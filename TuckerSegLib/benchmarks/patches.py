@@ -5,7 +5,6 @@ answered with {"seconds"}, "prepare" with what was prepared, "error" with {"rela
 a patch of normal noise.
 """
 
-import copy
 import sys
 import time
 from dataclasses import replace
@@ -19,6 +18,7 @@ from ..models import open_model
 from ..models.nnunet import TrainedModel
 from ..pipeline import Ready, make_ready
 from ..ranks import Relative
+from .exact import in_double
 
 
 class Stock:
@@ -62,7 +62,7 @@ class TuckerSeg:
 
     def error(self, factor: float) -> dict[str, Any]:
         """||y - y'|| / ||y||, y' computed in double precision from the very weights that gave y."""
-        network = copy.deepcopy(_network(self._levels[factor].level)).double()
+        network = in_double(_network(self._levels[factor].level))
         with torch.inference_mode():
             exact = network(self._patch.double())
             found = self._levels[factor].network(self._patch)
