@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from architectures import plain_unet
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from TuckerSegLib.compression import compress
 from TuckerSegLib.engines import kernels
-from TuckerSegLib.engines.block import FusedBlock, moments
+from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
 from TuckerSegLib.engines.rewriting import rewritten
 from TuckerSegLib.ranks import Relative
 
@@ -82,6 +82,40 @@ def test_moments_keep_their_digits_far_from_zero(compiled: bool, rank: int) -> N
     exact = z.double()
     assert torch.allclose(mean, exact.mean(0), rtol=1e-6)
     assert relative_error(covariance, torch.cov(exact.T, correction=0).reshape(rank, rank)) < 1e-4
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("in_place", [True, False])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    channels=st.integers(1, 70),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 7), st.integers(2, 8)),
+    slope=st.sampled_from([0.0, 0.01, 1.0]),
+    far=st.sampled_from([0.0, 30.0]),
+)
+def test_a_wide_norm_is_the_norm_and_the_activation(
+    compiled: bool, in_place: bool, channels: int, shape: tuple[int, int, int, int], slope: float, far: float
+) -> None:
+    norm = norm_with_terms(channels)
+    batch, *spatial = shape
+    x = torch.randn(batch, channels, *spatial) + far
+    expected = nn.functional.leaky_relu(copy.deepcopy(norm).double()(x.double()), slope)
+    before = x.clone()
+
+    answer = WideNorm(norm, slope, in_place, compiled)(x)
+
+    assert relative_error(answer, expected) < 1e-3
+    assert in_place or torch.equal(x, before)
+
+
+def test_a_wide_norm_keeps_its_digits_over_many_voxels() -> None:
+    norm = norm_with_terms(5)
+    x = torch.randn(1, 5, 60, 100, 100) + 3
+
+    answer = WideNorm(norm, 0.01, in_place=False)(x)
+
+    exact = nn.functional.leaky_relu(copy.deepcopy(norm).double()(x.double()), 0.01)
+    assert relative_error(answer, exact) < CLOSE
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.5, 0.1])

@@ -99,28 +99,49 @@ class FusedBlock(nn.Module):
             return self.weight.T.contiguous(), self.bias
         mean, covariance = moments(z, self._kernel is not None)
         weight = self.weight.double()
-        variance = ((weight @ covariance) * weight).sum(1).clamp(min=0)
-        scale = (variance + self.norm.eps).rsqrt()
-        shift = torch.zeros_like(scale)
-        if self.norm.affine:
-            scale, shift = scale * self.norm.weight, shift + self.norm.bias
-        folded = weight * scale[:, None]
-        return folded.T.to(z.dtype).contiguous(), (shift - folded @ mean).to(z.dtype)
+        variance = ((weight @ covariance) * weight).sum(1)
+        scale, shift = _scale_and_shift(self.norm, weight @ mean, variance)
+        return (weight * scale[:, None]).T.to(z.dtype).contiguous(), shift.to(z.dtype)
 
 
-class BatchOfOneNorm(nn.Module):
-    """InstanceNorm as a batch norm over each image alone: the same, and not slow where channels lie last in memory."""
+class WideNorm(nn.Module):
+    """InstanceNorm and LeakyReLU on what is wide already, (N, C, *spatial), channels last in memory.
 
-    def __init__(self, norm: Norm) -> None:
+    Args:
+        slope: for negative values; 1 for no activation.
+        in_place: whether the input may be overwritten.
+        compiled: whether kernels are used, where they are available.
+    """
+
+    def __init__(self, norm: Norm, slope: float, in_place: bool, compiled: bool = True) -> None:
         super().__init__()
-        self.norm = norm
+        self.norm, self.slope, self._in_place = norm, slope, in_place
+        compiled = compiled and kernels.available()
+        self._kernel = kernels.ActivationKernel(norm.num_features, slope) if compiled else None
 
     def forward(self, x: Tensor) -> Tensor:
-        weight, bias, eps = self.norm.weight, self.norm.bias, self.norm.eps
-        images = [
-            functional.batch_norm(image, None, None, weight, bias, True, 0.0, eps) for image in x.tensor_split(len(x))
-        ]
-        return images[0] if len(images) == 1 else torch.cat(images)
+        y = channels_last(x)
+        if y.data_ptr() == x.data_ptr() and not self._in_place:
+            y = y.clone(memory_format=torch.preserve_format)
+        for image in y:
+            self._one(matrix(image))
+        return y
+
+    def _one(self, y: Tensor) -> None:
+        mean, variance = spread(y, self._kernel is not None)
+        scale, shift = _scale_and_shift(self.norm, mean, variance)
+        scale, shift = scale.to(y.dtype), shift.to(y.dtype)
+        if self._kernel:
+            scale, shift = kernels.padded(scale), kernels.padded(shift)
+
+        def work(parts: Iterator[slice], _: int) -> None:
+            for here in parts:
+                if self._kernel:
+                    self._kernel(y[here], scale, shift)
+                else:
+                    functional.leaky_relu_(y[here].mul_(scale).add_(shift), self.slope)
+
+        tiles.run(work, y, None if self._kernel else y.shape[1])
 
 
 class _Matrix:
@@ -143,6 +164,15 @@ class _Matrix:
         return kernels.padded(self.weight), kernels.padded(self.bias)
 
 
+def _scale_and_shift(norm: Norm, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """What the norm does to numbers of this mean and variance, (C,) each, in double precision."""
+    scale = (variance.clamp(min=0) + norm.eps).rsqrt()
+    if not norm.affine:
+        return scale, -scale * mean
+    scale = scale * norm.weight
+    return scale, norm.bias - scale * mean
+
+
 def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     """Mean (R,) and covariance (R, R) over the rows of `z` (voxels, R), summed in double precision tile by tile."""
     about = z[:: max(1, len(z) // _SAMPLE)].mean(0)
@@ -157,6 +187,29 @@ def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     total = torch.stack([part for part in sums if part.dim()]).sum(0) / len(z)
     mean = about + total[0]
     return mean, total[1:] - torch.outer(mean, total[0])
+
+
+def spread(y: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
+    """Mean and variance (C,) over the rows of `y` (voxels, C), summed in double precision tile by tile."""
+    about = y[:: max(1, len(y) // _SAMPLE)].mean(0)
+    sums: list[Tensor] = []
+
+    def work(parts: Iterator[slice], rows: int) -> None:
+        kernel, centre = (kernels.SpreadKernel(len(about)), kernels.padded(about)) if compiled else (None, about)
+        found = about.new_empty((2, len(centre)))
+        total = found.new_zeros(found.shape, dtype=torch.float64)
+        for here in parts:
+            if kernel:
+                kernel(y[here], centre, found)
+            else:
+                centred = y[here] - centre
+                found[0], found[1] = centred.sum(0), centred.square_().sum(0)
+            total += found
+        sums.append(total[:, : len(about)])
+
+    tiles.run(work, y, len(about))
+    offset, squares = torch.stack(sums).sum(0) / len(y)
+    return about + offset, squares - offset.square()
 
 
 def _kernel_sums(about: Tensor) -> Any:

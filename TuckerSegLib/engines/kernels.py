@@ -53,6 +53,28 @@ class MomentsKernel:
         self._call(len(z), z.data_ptr(), about.data_ptr(), sums.data_ptr())
 
 
+class SpreadKernel:
+    """Sums over rows y of y_j - a_j, and of (y_j - a_j)^2, for a given a."""
+
+    def __init__(self, channels: int) -> None:
+        self._call, self._module = _compiled(_spread_source, channels)
+
+    def __call__(self, y: Tensor, about: Tensor, sums: Tensor) -> None:
+        """`about` is `padded`; `sums` (2, padded width) is overwritten."""
+        self._call(len(y), y.data_ptr(), about.data_ptr(), sums.data_ptr())
+
+
+class ActivationKernel:
+    """Every row y becomes leaky(y scale + shift), where it is; `slope` is the LeakyReLU's for negative values."""
+
+    def __init__(self, channels: int, slope: float) -> None:
+        self._call, self._module = _compiled(_activation_source, channels, slope)
+
+    def __call__(self, y: Tensor, scale: Tensor, shift: Tensor) -> None:
+        """`scale` and `shift` are `padded`."""
+        self._call(len(y), y.data_ptr(), scale.data_ptr(), shift.data_ptr())
+
+
 def padded(matrix: Tensor) -> Tensor:
     """With zeros at the end of its rows, so that whole vectors can be read."""
     width = _padded(matrix.shape[-1])
@@ -204,10 +226,8 @@ def _block_source(
         here = write.place(z, write.at.mul(row, write.whole(rank)))
 
         def activate(value: Any, voxel: int, offset: int) -> None:
-            lanes = value.type.count
-            below = write.at.fcmp_ordered("<", value, write.zeros(lanes))
-            value = write.at.select(below, write.at.fmul(value, write.all(slope, lanes)), value)
-            write.write(value, scratch, voxel * stride + offset, lanes)
+            value = _leaky(write, value, slope)
+            write.write(value, scratch, voxel * stride + offset, value.type.count)
             for index, width in enumerate(widths):
                 if not width and offset < channels:
                     start = write.at.add(
@@ -227,6 +247,12 @@ def _block_source(
                 _product(write, scratch, stride, channels, matrix, bias, width, number, store)
 
     _rows(write, count, several, rows)
+
+
+def _leaky(write: _Writer, value: Any, slope: float) -> Any:
+    lanes = value.type.count
+    below = write.at.fcmp_ordered("<", value, write.zeros(lanes))
+    return write.at.select(below, write.at.fmul(value, write.all(slope, lanes)), value)
 
 
 def _product(
@@ -286,6 +312,34 @@ def _moments_source(write: _Writer, arguments: Sequence[Any], rank: int) -> None
                 write.write(totals[index], sums, (channel + 1) * width + offset, lanes)
 
 
+def _spread_source(write: _Writer, arguments: Sequence[Any], channels: int) -> None:
+    count, y, about, sums = arguments
+    width, vectors = _padded(channels), _vectors(channels)
+    for position, lanes in enumerate(vectors):
+        offset = sum(vectors[:position])
+        centre = write.read(about, offset, lanes)
+        with write.loop(write.whole(0), count, 1, [write.zeros(lanes)] * 2) as (row, totals):
+            line = write.at.mul(row, write.whole(channels))
+            values = write.at.fsub(_read_within(write, y, line, offset, lanes, channels), centre)
+            totals[0] = write.at.fadd(totals[0], values)
+            totals[1] = write.plus_product(totals[1], values, values)
+        for index, total in enumerate(totals):
+            write.write(total, sums, index * width + offset, lanes)
+
+
+def _activation_source(write: _Writer, arguments: Sequence[Any], channels: int, slope: float) -> None:
+    count, y, scale, shift = arguments
+    vectors = _vectors(channels)
+    with write.loop(write.whole(0), count, 1, []) as (row, _):
+        line = write.at.mul(row, write.whole(channels))
+        for position, lanes in enumerate(vectors):
+            offset = sum(vectors[:position])
+            values = _read_within(write, y, line, offset, lanes, channels)
+            values = write.plus_product(write.read(shift, offset, lanes), values, write.read(scale, offset, lanes))
+            place = write.at.add(line, write.whole(offset))
+            write.write(_leaky(write, values, slope), y, place, channels - offset)
+
+
 def _read_within(write: _Writer, z: Any, line: Any, offset: int, lanes: int, rank: int) -> Any:
     """A vector of a row; where the row ends within it, it is put together from its last whole numbers."""
     if offset + lanes <= rank:
@@ -303,7 +357,7 @@ def _compiled(source: Callable[..., None], *settings: Any) -> tuple[Callable[...
     import llvmlite.binding as llvm
     from llvmlite import ir
 
-    pointers = 3 if source is _moments_source else 3 + 3 * len(settings[-1])
+    pointers = 3 + 3 * len(settings[-1]) if source is _block_source else 3
     module = ir.Module(name="kernels")
     number = ir.FloatType().as_pointer()
     kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] + [number] * pointers)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ..tucker import Convolution
-from .block import BatchOfOneNorm, FusedBlock
+from .block import FusedBlock, WideNorm
 from .convolution import OneDnn, suits_onednn
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
@@ -93,10 +93,15 @@ class _Graph:
                 self._fuse(node, norm, activation)
 
     def replace_norms(self) -> None:
-        for node in self._calls(lambda module: isinstance(module, _NORMS)):
-            norm = self._module(node)
-            if not norm.track_running_stats:
-                self._replace(node, self._call(node, BatchOfOneNorm(norm), node.args[0]))
+        for node in self._calls(lambda module: isinstance(module, _NORMS) and not module.track_running_stats):
+            before, activation = node.args[0], _only_user(node)
+            leaky = isinstance(self._module(activation), _ACTIVATIONS)
+            slope = getattr(self._module(activation), "negative_slope", 0.0) if leaky else 1.0
+            alone = len(before.users) == 1 and before.op == "call_module"
+            end = activation if leaky else node
+            end.replace_all_uses_with(self._call(node, WideNorm(self._module(node), slope, alone), before))
+            for done in (end, node)[: 1 + leaky]:
+                self._traced.graph.erase_node(done)
 
     def replace_convolutions(self) -> None:
         for node in self._calls(_widens):
