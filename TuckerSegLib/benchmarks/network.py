@@ -131,7 +131,10 @@ def plot(found: Comparison, path: Path) -> None:
     for level in found.levels:
         where = (level.facts["parameters"], level.median)
         axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
-    axis.set(xscale="log", yscale="log", xlabel="parameters", ylabel="seconds a patch")
+    axis.set(xscale="log", yscale="log", xlabel="parameters")
+    axis.set_ylabel("seconds a patch", labelpad=14)
+    for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        formatted("{x:g}")
     axis.legend()
     axis.grid(True, which="both", alpha=0.3)
     figure.tight_layout()

@@ -1,4 +1,4 @@
-"""Convolutions by oneDNN whatever their size: PyTorch leaves small ones to code that is up to 20 times slower."""
+"""Convolutions by oneDNN whatever their size: PyTorch leaves small ones to much slower code of its own."""
 
 from typing import Any
 
