@@ -17,6 +17,7 @@ from .engines.timing import LayerTimes
 from .errors import InputError, ModelError
 from .fitting import Fitted, fitted
 from .inference import predict
+from .memory import give_back
 from .models.head import Head, split
 from .models.nnunet import TrainedModel, Weights
 from .progress import Cancellation, Progress, ProgressCallback
@@ -114,6 +115,7 @@ def make_ready(
     head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
     network = prepared(_sources(level, weights, head is not None), where, engine, Store(cache.folder), check)
     weights.forget()
+    give_back()  # what compressing, and engines that were not chosen, took
     return Ready(level, network, where, cache_hit, head)
 
 

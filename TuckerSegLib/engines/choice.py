@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, TuckerSegError
-from ..memory import give_back
 from ..protocol import is_lack_of_memory
 from .base import Engine, Prepared, Source
 from .folds import Folds
@@ -45,7 +44,6 @@ def prepared(
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
         order, measured = _fastest_first(folds[0], device, order, store, check)
-        give_back()  # what the slower engines took
         return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
     return Folds(_all(folds, device, order, check))
 
