@@ -19,6 +19,8 @@ errors = Console(stderr=True)
 
 _FIRST_COLUMN = 24
 """Characters a table's first column gets at least, where it needs them; the others' headings wrap first."""
+_FILE_WIDTH = 160
+"""Characters in a line where the output is not a terminal that says its own."""
 _STAGES = {
     "start": "Starting",
     "load": "Opening the model",
@@ -72,7 +74,8 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(column, justify="right" if index else "left", overflow="fold", min_width=width)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console()
+    (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table)
 
 
 @contextmanager
