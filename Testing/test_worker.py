@@ -139,6 +139,7 @@ class TestSegmenting:
         assert finished.parameters_removed == pytest.approx(published)
         assert fitted.parameters_removed <= published
 
+    @pytest.mark.slow
     def test_fitted_to_the_scan_it_agrees_better_with_the_original(self, client: Client) -> None:
         volume = phantom(9100).image
         original = client.segment(volume, SegmentRequest("sample", engine="fused")).wait()
