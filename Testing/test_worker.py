@@ -229,7 +229,7 @@ class TestSegmenting:
 
 class TestWarmth:
     def test_the_same_level_is_not_loaded_again(self, client: Client, slow_model: str) -> None:
-        request = SegmentRequest(slow_model, 0.7)
+        request = SegmentRequest(slow_model, 0.7, exact_ranks=True)
         cold = client.segment(scan(), request).wait()
         warm = client.segment(scan(), request).wait()
 
@@ -420,7 +420,7 @@ class TestOtherMethods:
             assert engine in ("auto", finished.engine)
 
     def test_the_cache(self, client: Client, model: str) -> None:
-        client.segment(scan(), SegmentRequest(model, 0.4)).wait()
+        client.segment(scan(), SegmentRequest(model, 0.4, exact_ranks=True)).wait()
 
         info = client.call("cache_info").wait()
         freed = client.call("cache_clear").wait()["freed"]
