@@ -1,22 +1,19 @@
 """One patch through one network: each level beside the original as nnU-Net runs it today, in turns."""
 
-import json
 import os
 import statistics
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import WorkerError
 from ..process import ALLOCATOR, environment
-from ..protocol import error_of
 from ..ranks import LEVELS
 from . import limits
 from .computer import computer
+from .conversation import Program, program
 
 Tell = Callable[[str], None]
 
@@ -70,8 +67,8 @@ def network(
         TuckerSegError: the model cannot be used.
     """
     with ExitStack() as programs:
-        stock_runs = programs.enter_context(_program("stock", model))
-        level_runs = programs.enter_context(_program("tuckerseg", model))
+        stock_runs = programs.enter_context(_program("stock", model)).ask
+        level_runs = programs.enter_context(_program("tuckerseg", model)).ask
         options = {"exact_ranks": exact_ranks, "engine": engine}
         tell("preparing the stock network")
         stock = Timed(None, stock_runs(do="prepare", factor=1.0, **options))
@@ -142,25 +139,9 @@ def plot(found: Comparison, path: Path) -> None:
     pyplot.close(figure)
 
 
-@contextmanager
-def _program(name: str, model: str) -> Iterator[Callable[..., dict[str, Any]]]:
+def _program(name: str, model: str) -> AbstractContextManager[Program]:
     command = [sys.executable, "-P", "-m", f"{__package__}.patches", name, model]
     settings = environment(os.environ)
     if name == "stock":
         settings = {key: value for key, value in settings.items() if key not in ALLOCATOR}
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=settings) as process:
-
-        def ask(**request: object) -> dict[str, Any]:
-            assert process.stdin and process.stdout
-            try:
-                process.stdin.write(json.dumps(request).encode() + b"\n")
-                process.stdin.flush()
-                answer: dict[str, Any] = json.loads(process.stdout.readline())
-            except (OSError, ValueError):
-                raise WorkerError(f"The {name} network ended early, with code {process.wait()}.") from None
-            if "error" in answer:
-                raise error_of(answer["error"])
-            return answer
-
-        yield ask
+    return program(f"The {name} network", command, settings)

@@ -8,6 +8,7 @@ a patch of normal noise.
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -98,20 +99,17 @@ PROGRAMS = {"stock": Stock, "tuckerseg": TuckerSeg}
 
 def main() -> None:
     """Answer requests until the input ends."""
-    from ..process import own_pipes
-    from ..protocol import decode, encode, error_as_json
+    from .conversation import serve
 
-    requests, answers = own_pipes()
-    program: Any = None
-    for line in requests:
-        request = decode(line)
-        try:
-            program = program or PROGRAMS[sys.argv[1]](_one_fold(open_model(sys.argv[2])))
-            answer = getattr(program, request.pop("do"))(**request)
-        except (Exception, SystemExit) as error:
-            answer = {"error": error_as_json(error)}
-        answers.write(encode(answer))
-        answers.flush()
+    @cache
+    def opened() -> Any:
+        return PROGRAMS[sys.argv[1]](_one_fold(open_model(sys.argv[2])))
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        done: dict[str, Any] = getattr(opened(), request.pop("do"))(**request)
+        return done
+
+    serve(answer)
 
 
 def _one_fold(model: TrainedModel) -> TrainedModel:

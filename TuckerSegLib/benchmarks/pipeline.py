@@ -1,12 +1,10 @@
 """From file to file: TuckerSeg at several levels beside the program that the model comes from, in turns."""
 
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, WorkerError
+from ..errors import InputError
 from ..evaluation import mean_dice
 from ..io import read_volume
 from ..models.sample import sample_model_folder
 from ..models.totalsegmentator import task, task_names
 from ..models.weights import check_installed
-from ..protocol import error_of
 from .computer import computer
+from .conversation import Program, program
 from .footprint import Footprint
 
 FACTORS = (1.0, 0.5, 0.3, 0.1)
@@ -45,6 +43,9 @@ class Measured:
     peak: int = 0
     equal: float = 1.0
     dice: float = 1.0
+
+    def __str__(self) -> str:
+        return self.program + (f" at {self.factor:g}" if self.factor else "")
 
     @property
     def median(self) -> float:
@@ -72,7 +73,7 @@ def pipeline(
     with tempfile.TemporaryDirectory() as folder, ExitStack() as open_programs:
         contestants = [Measured(stock, None), *(Measured("TuckerSeg", factor) for factor in factors)]
         runs = [
-            _Run(measured, open_programs.enter_context(_program(measured.program, of)), image, Path(folder))
+            _Run(measured, open_programs.enter_context(_program(measured, of)), image, Path(folder))
             for measured, of in zip(contestants, [stock_model, *[model] * len(factors)], strict=True)
         ]
         for run in runs:
@@ -141,30 +142,21 @@ def _stock_of(model: str) -> tuple[str, str]:
 class _Run:
     """What one program does with the image, again and again."""
 
-    def __init__(self, measured: Measured, process: "subprocess.Popen[bytes]", image: Path, folder: Path) -> None:
-        self._measured, self._process, self._image = measured, process, image
+    def __init__(self, measured: Measured, program: Program, image: Path, folder: Path) -> None:
+        self._measured, self._program, self._image = measured, program, image
         self._output = folder / f"{measured.program}_{measured.factor}.nii.gz"
 
     def __str__(self) -> str:
-        factor = self._measured.factor
-        return self._measured.program + (f" at {factor:g}" if factor else "")
+        return str(self._measured)
 
     def __call__(self) -> dict[str, Any]:
-        request = {"image": str(self._image), "output": str(self._output), "factor": self._measured.factor or 1.0}
-        assert self._process.stdin and self._process.stdout
-        try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
-            self._process.stdin.flush()
-            answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        except (OSError, ValueError):
-            raise WorkerError(f"{self} ended before it was done, with code {self._process.wait()}.") from None
-        if "error" in answer:
-            raise error_of(answer["error"])
+        factor = self._measured.factor or 1.0
+        answer = self._program.ask(image=str(self._image), output=str(self._output), factor=factor)
         self._measured.engine = answer["engine"]
         return answer
 
     def watched(self) -> None:
-        with Footprint(self._process.pid) as footprint:
+        with Footprint(self._program.pid) as footprint:
             self()
         self._measured.peak = footprint.peak
 
@@ -181,9 +173,5 @@ class _Run:
         return labels
 
 
-@contextmanager
-def _program(name: str, model: str) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [sys.executable, "-m", f"{__package__}.programs", name, model]
-    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere) as process:
-        yield process
+def _program(measured: Measured, model: str) -> AbstractContextManager[Program]:
+    return program(str(measured), [sys.executable, "-m", f"{__package__}.programs", measured.program, model])

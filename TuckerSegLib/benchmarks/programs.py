@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,22 +102,19 @@ def _no_network(*_: Any, **__: Any) -> Any:
 
 def main() -> None:
     """Answer requests until the input ends."""
-    from ..process import own_pipes
-    from ..protocol import decode, encode, error_as_json
+    from .conversation import serve
 
-    requests, answers = own_pipes()
-    segment: Segment | None = None
-    for line in requests:
-        request = decode(line)
-        try:
-            segment = segment or PROGRAMS[sys.argv[1]](sys.argv[2])
-            start = time.perf_counter()
-            engine = segment(Path(request["image"]), Path(request["output"]), request["factor"])
-            answer: dict[str, Any] = {"seconds": time.perf_counter() - start, "engine": engine}
-        except (Exception, SystemExit) as error:
-            answer = {"error": error_as_json(error)}
-        answers.write(encode(answer))
-        answers.flush()
+    @cache
+    def opened() -> Segment:
+        return PROGRAMS[sys.argv[1]](sys.argv[2])
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        segment = opened()
+        start = time.perf_counter()
+        engine = segment(Path(request["image"]), Path(request["output"]), request["factor"])
+        return {"seconds": time.perf_counter() - start, "engine": engine}
+
+    serve(answer)
 
 
 if __name__ == "__main__":
