@@ -191,3 +191,14 @@ def test_threads_that_start_later_keep_all_cores() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_a_norm_with_statistics_of_its_own_uses_them() -> None:
+    norm = nn.InstanceNorm3d(6, affine=True, track_running_stats=True)
+    network = nn.Sequential(nn.Conv3d(4, 6, 1), norm, nn.LeakyReLU(0.1), nn.Conv3d(6, 3, 1)).requires_grad_(False)
+    assert norm.running_mean is not None
+    norm.running_mean.normal_()
+    network.eval()
+    patch = torch.randn(1, 4, 5, 6, 7)
+
+    assert relative_error(rewritten(network)(patch), network(patch)) < CLOSE

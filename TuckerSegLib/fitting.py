@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .compression import convolutions, input_shapes
 from .engines.timing import LayerTimes
 from .models.nnunet import TrainedModel
-from .ranks import LEVELS, RankPolicy, Relative, Settings, parameters
+from .ranks import LEVELS, RankPolicy, Relative, Settings, is_smaller
 from .tucker import Convolution, Ranks
 
 _MULTIPLES = (1, 8, 16)
@@ -76,7 +76,7 @@ def fitted(model: TrainedModel, published: Relative, times: LayerTimes) -> RankP
 def _options(layer: Convolution, published: Ranks) -> set[Ranks]:
     """The decomposed forms that a layer may take at a level: those with fewer parameters than it has."""
     forms = {_rounded_up(layer, published, multiple) for multiple in _MULTIPLES}
-    return {form for form in forms if parameters(layer, form) < layer.weight.numel()}
+    return {form for form in forms if is_smaller(layer, form)}
 
 
 def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:

@@ -273,13 +273,13 @@ class Budget:
 
 def _smaller(layers: Mapping[str, Convolution], ranks: Mapping[str, Ranks]) -> dict[str, Ranks]:
     """Only the layers that take fewer parameters in three parts."""
-    return {name: pair for name, pair in ranks.items() if parameters(layers[name], pair) < layers[name].weight.numel()}
+    return {name: pair for name, pair in ranks.items() if is_smaller(layers[name], pair)}
 
 
-def parameters(layer: Convolution, ranks: Ranks) -> int:
-    """Of the layer in three parts at these ranks, without the bias."""
+def is_smaller(layer: Convolution, ranks: Ranks) -> bool:
+    """Whether the layer takes fewer parameters in three parts at these ranks."""
     core = ranks.out * ranks.into * math.prod(layer.kernel_size)
-    return layer.in_channels * ranks.into + core + layer.out_channels * ranks.out
+    return layer.in_channels * ranks.into + core + layer.out_channels * ranks.out < layer.weight.numel()
 
 
 def _both(spectra: Spectra) -> tuple[Values, Values]:

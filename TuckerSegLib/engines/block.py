@@ -9,8 +9,8 @@ tile by tile (`tiles`), by a kernel made for the block (`kernels`) or, without l
 Channels lie last in memory: a patch is a matrix (voxels, channels).
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -57,8 +57,9 @@ class FusedBlock(nn.Module):
         self._consumers = [_Matrix(consumer, len(self.weight)) for consumer in consumers]
         self._kernel: kernels.BlockKernel | None = None
         if compiled and kernels.available():
-            widths = tuple(consumer.width if consumer.weight is not None else 0 for consumer in self._consumers)
+            widths = tuple(consumer.width if consumer.terms else 0 for consumer in self._consumers)
             self._kernel = kernels.BlockKernel(self.weight.shape[1], len(self.weight), slope, widths)
+            self._terms = [consumer.padded() for consumer in self._consumers]
 
     def forward(self, z: Tensor) -> tuple[Tensor, ...]:
         z = channels_last(z)
@@ -72,7 +73,7 @@ class FusedBlock(nn.Module):
     def _by_kernel(self, z: Tensor, weight: Tensor, shift: Tensor, answers: Sequence[Tensor]) -> None:
         assert self._kernel is not None
         kernel, weight, shift = self._kernel, kernels.padded(weight), kernels.padded(shift)
-        nexts = [consumer.padded() or (weight, shift) for consumer in self._consumers]
+        nexts = [terms or (weight, shift) for terms in self._terms]
 
         def work(parts: Iterator[slice], _: int) -> None:
             for here in parts:
@@ -149,19 +150,17 @@ class _Matrix:
 
     def __init__(self, layer: Convolution | None, channels: int) -> None:
         self.width = layer.out_channels if layer else channels
-        self.weight = layer.weight.detach().flatten(1).T.contiguous() if layer else None
-        self.bias = _bias(layer) if layer else None
+        self.terms = (layer.weight.detach().flatten(1).T.contiguous(), _bias(layer)) if layer else None
 
     def into(self, x: Tensor, answer: Tensor) -> None:
-        if self.weight is None or self.bias is None:
+        if self.terms is None:
             answer.copy_(x)
         else:
-            torch.addmm(self.bias, x, self.weight, out=answer)
+            weight, bias = self.terms
+            torch.addmm(bias, x, weight, out=answer)
 
     def padded(self) -> tuple[Tensor, Tensor] | None:
-        if self.weight is None or self.bias is None:
-            return None
-        return kernels.padded(self.weight), kernels.padded(self.bias)
+        return self.terms and (kernels.padded(self.terms[0]), kernels.padded(self.terms[1]))
 
 
 def _scale_and_shift(norm: Norm, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,47 +174,46 @@ def _scale_and_shift(norm: Norm, mean: Tensor, variance: Tensor) -> tuple[Tensor
 
 def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     """Mean (R,) and covariance (R, R) over the rows of `z` (voxels, R), summed in double precision tile by tile."""
-    about = z[:: max(1, len(z) // _SAMPLE)].mean(0)
-    compiled = compiled and len(about) <= _WIDEST_MOMENTS
-    sums: list[Tensor] = []
-
-    def work(parts: Iterator[slice], rows: int) -> None:
-        tile_sums = _kernel_sums(about) if compiled else _torch_sums(about, rows)
-        sums.append(sum((tile_sums(z[here]) for here in parts), about.new_zeros((), dtype=torch.float64)))
-
-    tiles.run(work, z, None if compiled else len(about))
-    total = torch.stack([part for part in sums if part.dim()]).sum(0) / len(z)
+    about = _about(z)
+    if compiled and len(about) <= _WIDEST_MOMENTS:
+        total = _mean(z, lambda _: _kernel_sums(kernels.moments_kernel(len(about)), about))
+    else:
+        total = _mean(z, lambda rows: _torch_moments(about, rows), len(about))
     mean = about + total[0]
     return mean, total[1:] - torch.outer(mean, total[0])
 
 
 def spread(y: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     """Mean and variance (C,) over the rows of `y` (voxels, C), summed in double precision tile by tile."""
-    about = y[:: max(1, len(y) // _SAMPLE)].mean(0)
-    sums: list[Tensor] = []
-
-    def work(parts: Iterator[slice], rows: int) -> None:
-        kernel, centre = (kernels.SpreadKernel(len(about)), kernels.padded(about)) if compiled else (None, about)
-        found = about.new_empty((2, len(centre)))
-        total = found.new_zeros(found.shape, dtype=torch.float64)
-        for here in parts:
-            if kernel:
-                kernel(y[here], centre, found)
-            else:
-                centred = y[here] - centre
-                found[0], found[1] = centred.sum(0), centred.square_().sum(0)
-            total += found
-        sums.append(total[:, : len(about)])
-
-    tiles.run(work, y, len(about))
-    offset, squares = torch.stack(sums).sum(0) / len(y)
+    about = _about(y)
+    if compiled:
+        total = _mean(y, lambda _: _kernel_sums(kernels.spread_kernel(len(about)), about), len(about))
+    else:
+        total = _mean(y, lambda _: partial(_torch_spread, about), len(about))
+    offset, squares = total
     return about + offset, squares - offset.square()
 
 
-def _kernel_sums(about: Tensor) -> Any:
-    """Of a tile, the sums over rows of z_j - a_j, and of z_i (z_j - a_j): (1 + R, R)."""
-    kernel, centre = kernels.MomentsKernel(len(about)), kernels.padded(about)
-    sums = centre.new_empty((1 + len(about), len(centre)))
+def _about(y: Tensor) -> Tensor:
+    """Near the mean of the rows."""
+    return y[:: max(1, len(y) // _SAMPLE)].mean(0)
+
+
+def _mean(y: Tensor, sums_of: Callable[[int], Callable[[Tensor], Tensor]], width: int | None = None) -> Tensor:
+    """Of all rows, from sums over those of each tile: `sums_of` gives what makes them, for tiles of at most so many."""
+    sums: list[Tensor] = []
+
+    def work(parts: Iterator[slice], rows: int) -> None:
+        tile_sums = sums_of(rows)
+        sums.extend(tile_sums(y[here]) for here in parts)
+
+    tiles.run(work, y, width)
+    return torch.stack(sums).sum(0) / len(y)
+
+
+def _kernel_sums(kernel: kernels.SumsKernel, about: Tensor) -> Callable[[Tensor], Tensor]:
+    centre = kernels.padded(about)
+    sums = centre.new_empty((kernel.rows, len(centre)))
 
     def of(part: Tensor) -> Tensor:
         kernel(part, centre, sums)
@@ -224,7 +222,7 @@ def _kernel_sums(about: Tensor) -> Any:
     return of
 
 
-def _torch_sums(about: Tensor, rows: int) -> Any:
+def _torch_moments(about: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
     buffer, ones = about.new_empty((rows, len(about))), about.new_ones((rows, 1))
 
     def of(part: Tensor) -> Tensor:
@@ -232,6 +230,11 @@ def _torch_sums(about: Tensor, rows: int) -> Any:
         return torch.cat([ones[: len(part)].T @ centred, part.T @ centred]).double()
 
     return of
+
+
+def _torch_spread(about: Tensor, part: Tensor) -> Tensor:
+    centred = part - about
+    return torch.stack([centred.sum(0), centred.square_().sum(0)]).double()
 
 
 def _bias(layer: Convolution) -> Tensor:

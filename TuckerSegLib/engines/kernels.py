@@ -42,26 +42,26 @@ class BlockKernel:
         self._call(len(z), *pointers)
 
 
-class MomentsKernel:
-    """Sums over rows z of z_j - a_j, and of z_i (z_j - a_j), for a given a."""
+class SumsKernel:
+    """Sums over the rows of a matrix, `rows` of them for each channel."""
 
-    def __init__(self, rank: int) -> None:
-        self._call, self._module = _compiled(_moments_source, rank)
+    def __init__(self, source: Callable[..., None], channels: int, rows: int) -> None:
+        self.rows = rows
+        self._call, self._module = _compiled(source, channels)
 
-    def __call__(self, z: Tensor, about: Tensor, sums: Tensor) -> None:
-        """`about` is `padded`; `sums` (1 + rank, padded width) is overwritten."""
-        self._call(len(z), z.data_ptr(), about.data_ptr(), sums.data_ptr())
+    def __call__(self, matrix: Tensor, about: Tensor, sums: Tensor) -> None:
+        """`about` is `padded`; `sums` (rows, padded width) is overwritten."""
+        self._call(len(matrix), matrix.data_ptr(), about.data_ptr(), sums.data_ptr())
 
 
-class SpreadKernel:
-    """Sums over rows y of y_j - a_j, and of (y_j - a_j)^2, for a given a."""
+def moments_kernel(rank: int) -> SumsKernel:
+    """Sums of z_j - a_j, and for each i of z_i (z_j - a_j), for a given a."""
+    return SumsKernel(_moments_source, rank, 1 + rank)
 
-    def __init__(self, channels: int) -> None:
-        self._call, self._module = _compiled(_spread_source, channels)
 
-    def __call__(self, y: Tensor, about: Tensor, sums: Tensor) -> None:
-        """`about` is `padded`; `sums` (2, padded width) is overwritten."""
-        self._call(len(y), y.data_ptr(), about.data_ptr(), sums.data_ptr())
+def spread_kernel(channels: int) -> SumsKernel:
+    """Sums of y_j - a_j, and of (y_j - a_j)^2, for a given a."""
+    return SumsKernel(_spread_source, channels, 2)
 
 
 class ActivationKernel:
@@ -81,20 +81,16 @@ def padded(matrix: Tensor) -> Tensor:
     return torch.nn.functional.pad(matrix, (0, width - matrix.shape[-1])).contiguous()
 
 
-def padded_width(width: int) -> int:
-    return _padded(width)
-
-
 def _padded(width: int) -> int:
-    return sum(_vectors(width))
+    return sum(lanes for _, lanes in _vectors(width))
 
 
-def _vectors(width: int) -> list[int]:
-    """Lanes of the vectors that cover `width` numbers: as wide as the processor's, the last a smaller power of two."""
+def _vectors(width: int) -> list[tuple[int, int]]:
+    """Offsets and lanes of the vectors that cover `width` numbers: the processor's, the last a smaller power of two."""
     lanes = _lanes()
-    rest = width % lanes
-    last = [max(4, 1 << (rest - 1).bit_length())] if rest else []
-    return [lanes] * (width // lanes) + last
+    whole, rest = width // lanes * lanes, width % lanes
+    last = [(whole, max(4, 1 << (rest - 1).bit_length()))] if rest else []
+    return [(offset, lanes) for offset in range(0, whole, lanes)] + last
 
 
 @cache
@@ -267,41 +263,44 @@ def _product(
     done: Callable[[Any, int, int], None],
 ) -> None:
     """`number` rows of left (stride apart) times matrix (inner, padded width) plus bias, two vectors at a time."""
-    vectors = _vectors(width)
-    padded_width, offset = sum(vectors), 0
-    for pair in range(0, len(vectors), 2):
-        lanes = vectors[pair : pair + 2]
-        offsets = [offset + sum(lanes[:index]) for index in range(len(lanes))]
-        begin = [write.read(bias, o, n) for o, n in zip(offsets, lanes, strict=True)] * number
+    vectors, padded_width = _vectors(width), _padded(width)
+    for first in range(0, len(vectors), 2):
+        pair = vectors[first : first + 2]
+        begin = [write.read(bias, offset, lanes) for offset, lanes in pair] * number
         with write.loop(write.whole(0), write.whole(inner), 1, begin) as (index, sums):
             line = write.at.mul(index, write.whole(padded_width))
-            factors = [
-                write.read(matrix, write.at.add(line, write.whole(o)), n) for o, n in zip(offsets, lanes, strict=True)
-            ]
+            factors = [write.read(matrix, write.at.add(line, write.whole(offset)), lanes) for offset, lanes in pair]
             for voxel in range(number):
                 place = write.at.add(index, write.whole(voxel * stride))
                 for position, factor in enumerate(factors):
                     spread = write.spread(left, place, factor.type.count)
-                    where = voxel * len(lanes) + position
+                    where = voxel * len(pair) + position
                     sums[where] = write.plus_product(sums[where], spread, factor)
         for where, value in enumerate(sums):
-            done(value, where // len(lanes), offsets[where % len(lanes)])
-        offset += sum(lanes)
+            done(value, where // len(pair), pair[where % len(pair)][0])
+
+
+@contextmanager
+def _centred_rows(
+    write: _Writer, arguments: Sequence[Any], width: int, vector: tuple[int, int], sums: int
+) -> Iterator[tuple[Any, Any, list[Any]]]:
+    """A loop over all rows: where the row begins, a vector of it less the same of `about`, and so many sums."""
+    count, matrix, about, _ = arguments
+    offset, lanes = vector
+    centre = write.read(about, offset, lanes)
+    with write.loop(write.whole(0), count, 1, [write.zeros(lanes)] * sums) as (row, totals):
+        line = write.at.mul(row, write.whole(width))
+        values = _read_within(write, matrix, line, offset, lanes, width)
+        yield line, write.at.fsub(values, centre), totals
 
 
 def _moments_source(write: _Writer, arguments: Sequence[Any], rank: int) -> None:
-    count, z, about, sums = arguments
-    vectors, width = _vectors(rank), _padded(rank)
-    for position, lanes in enumerate(vectors):
-        offset = sum(vectors[:position])
-        centre = write.read(about, offset, lanes)
+    _, z, _, sums = arguments
+    width = _padded(rank)
+    for offset, lanes in _vectors(rank):
         for first in range(-1, rank, _registers()):
             channels = range(first, min(first + _registers(), rank))
-            begin = [write.zeros(lanes)] * len(channels)
-            with write.loop(write.whole(0), count, 1, begin) as (row, totals):
-                line = write.at.mul(row, write.whole(rank))
-                values = _read_within(write, z, line, offset, lanes, rank)
-                values = write.at.fsub(values, centre)
+            with _centred_rows(write, arguments, rank, (offset, lanes), len(channels)) as (line, values, totals):
                 for index, channel in enumerate(channels):
                     if channel < 0:
                         totals[index] = write.at.fadd(totals[index], values)
@@ -313,14 +312,10 @@ def _moments_source(write: _Writer, arguments: Sequence[Any], rank: int) -> None
 
 
 def _spread_source(write: _Writer, arguments: Sequence[Any], channels: int) -> None:
-    count, y, about, sums = arguments
-    width, vectors = _padded(channels), _vectors(channels)
-    for position, lanes in enumerate(vectors):
-        offset = sum(vectors[:position])
-        centre = write.read(about, offset, lanes)
-        with write.loop(write.whole(0), count, 1, [write.zeros(lanes)] * 2) as (row, totals):
-            line = write.at.mul(row, write.whole(channels))
-            values = write.at.fsub(_read_within(write, y, line, offset, lanes, channels), centre)
+    *_, sums = arguments
+    width = _padded(channels)
+    for offset, lanes in _vectors(channels):
+        with _centred_rows(write, arguments, channels, (offset, lanes), 2) as (_, values, totals):
             totals[0] = write.at.fadd(totals[0], values)
             totals[1] = write.plus_product(totals[1], values, values)
         for index, total in enumerate(totals):
@@ -329,11 +324,9 @@ def _spread_source(write: _Writer, arguments: Sequence[Any], channels: int) -> N
 
 def _activation_source(write: _Writer, arguments: Sequence[Any], channels: int, slope: float) -> None:
     count, y, scale, shift = arguments
-    vectors = _vectors(channels)
     with write.loop(write.whole(0), count, 1, []) as (row, _):
         line = write.at.mul(row, write.whole(channels))
-        for position, lanes in enumerate(vectors):
-            offset = sum(vectors[:position])
+        for offset, lanes in _vectors(channels):
             values = _read_within(write, y, line, offset, lanes, channels)
             values = write.plus_product(write.read(shift, offset, lanes), values, write.read(scale, offset, lanes))
             place = write.at.add(line, write.whole(offset))

@@ -85,7 +85,7 @@ class _Graph:
         for node in self._calls(is_pointwise):
             norm = _only_user(node)
             activation = norm
-            if isinstance(self._module(norm), _NORMS):
+            if _is_norm(self._module(norm)):
                 activation = _only_user(norm)
             else:
                 norm = None
@@ -93,14 +93,14 @@ class _Graph:
                 self._fuse(node, norm, activation)
 
     def replace_norms(self) -> None:
-        for node in self._calls(lambda module: isinstance(module, _NORMS) and not module.track_running_stats):
+        for node in self._calls(_is_norm):
             before, activation = node.args[0], _only_user(node)
             leaky = isinstance(self._module(activation), _ACTIVATIONS)
-            slope = getattr(self._module(activation), "negative_slope", 0.0) if leaky else 1.0
+            slope = _slope(self._module(activation)) if leaky else 1.0
             alone = len(before.users) == 1 and before.op == "call_module"
             end = activation if leaky else node
             end.replace_all_uses_with(self._call(node, WideNorm(self._module(node), slope, alone), before))
-            for done in (end, node)[: 1 + leaky]:
+            for done in dict.fromkeys((end, node)):
                 self._traced.graph.erase_node(done)
 
     def replace_convolutions(self) -> None:
@@ -136,11 +136,9 @@ class _Graph:
         if inner.in_channels * outer.out_channels > inner.weight.numel() + outer.weight.numel():
             return
         left, right = outer.weight.detach().flatten(1).double(), inner.weight.detach().flatten(1).double()
-        bias = None if outer.bias is None else outer.bias.detach().double()
-        if inner.bias is not None:
-            bias = left @ inner.bias.detach().double() + (0 if bias is None else bias)
         weight = (left @ right).reshape(len(left), right.shape[1], *outer.weight.shape[2:])
-        self._replace(node, self._call(node, _pointwise(outer, weight, bias), before.args[0]))
+        layer = _pointwise(outer, weight, _bias_of_both(inner, outer))
+        self._replace(node, self._call(node, layer, before.args[0]))
         self._traced.graph.erase_node(before)
 
     def _compose_transposed(self, before: Node, node: Node) -> None:
@@ -151,10 +149,8 @@ class _Graph:
             return
         factor = outer.weight.detach().flatten(1).double()
         weight = torch.einsum("po,io...->ip...", factor, inner.weight.detach().double())
-        bias = 0 if outer.bias is None else outer.bias.detach().double()
-        if inner.bias is not None:
-            bias = bias + factor @ inner.bias.detach().double()
-        self._replace(node, self._call(node, _transposed(inner, weight, bias), before.args[0]))
+        layer = type(inner)(*weight.shape[:2], inner.kernel_size, inner.stride, bias=False, device="meta")
+        self._replace(node, self._call(node, _filled(layer, weight, _bias_of_both(inner, outer)), before.args[0]))
         self._traced.graph.erase_node(before)
 
     def _fuse(self, last: Node, norm: Node, activation: Node) -> None:
@@ -162,8 +158,7 @@ class _Graph:
         narrow = [user for user in users if is_pointwise(self._module(user))]
         others = [user for user in users if user not in narrow]
         consumers = [self._module(user) for user in narrow] + ([None] if others else [])
-        slope = getattr(self._module(activation), "negative_slope", 0.0)
-        block = FusedBlock(self._module(last), self._module(norm), slope, consumers)
+        block = FusedBlock(self._module(last), self._module(norm), _slope(self._module(activation)), consumers)
         node = self._call(activation, block, last.args[0])
         for index, user in enumerate([*narrow, *([activation] if others else [])]):
             with self._traced.graph.inserting_after(node):
@@ -215,12 +210,34 @@ def _only_user(node: Node) -> Node:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
+def _is_norm(module: Any) -> bool:
+    """Whether it normalises by the statistics of what it is given."""
+    return isinstance(module, _NORMS) and not module.track_running_stats
+
+
+def _slope(activation: nn.Module) -> float:
+    return float(getattr(activation, "negative_slope", 0.0))
+
+
 def _pointwise(like: Convolution, weight: Tensor, bias: Tensor | None) -> Convolution:
-    layer = type(like)(weight.shape[1], weight.shape[0], 1, bias=bias is not None, device="meta")
-    layer.weight = nn.Parameter(weight.to(like.weight).contiguous(), requires_grad=False)
+    return _filled(type(like)(weight.shape[1], weight.shape[0], 1, bias=False, device="meta"), weight, bias)
+
+
+def _filled(layer: Convolution, weight: Tensor, bias: Tensor | None) -> Convolution:
+    """`layer`, made without a bias, with these for its own, in single precision."""
+    layer.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
     if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().to(like.weight), requires_grad=False)
+        layer.bias = nn.Parameter(bias.detach().float(), requires_grad=False)
     return layer
+
+
+def _bias_of_both(inner: Convolution, outer: Convolution) -> Tensor | None:
+    """Of `outer`, pointwise, after `inner`, in double precision."""
+    bias = None if outer.bias is None else outer.bias.detach().double()
+    if inner.bias is None:
+        return bias
+    through = outer.weight.detach().flatten(1).double() @ inner.bias.detach().double()
+    return through if bias is None else through + bias
 
 
 def _widens(module: Any) -> bool:
@@ -232,15 +249,6 @@ def _leaves_no_overlap(module: Any) -> bool:
     """Whether each number of its answer comes from one place of its input."""
     transposed = isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)) and module.groups == 1
     return transposed and module.kernel_size == module.stride and not any((*module.padding, *module.output_padding))
-
-
-def _transposed(like: Any, weight: Tensor, bias: Tensor | int) -> nn.Module:
-    layer: Any = type(like)(*weight.shape[:2], like.kernel_size, like.stride, bias=False, device="meta")
-    layer.weight = nn.Parameter(weight.to(like.weight).contiguous(), requires_grad=False)
-    if isinstance(bias, Tensor):
-        layer.bias = nn.Parameter(bias.to(like.weight), requires_grad=False)
-    made: nn.Module = layer
-    return made
 
 
 def _added(left: Tensor, right: Tensor) -> Tensor:
