@@ -5,20 +5,27 @@
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import CaptureFixture, MonkeyPatch, approx, mark, raises
+from pytest import CaptureFixture, MonkeyPatch, approx, fixture, mark, raises
 from trained_folders import make_folder
+from typer.testing import CliRunner
 
 from TuckerSegLib import study
-from TuckerSegLib.cli import main
+from TuckerSegLib.cli import app, main
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.evaluation import dice, differences, holm, mean_dice, scores, smallest_p
 from TuckerSegLib.io import write_segmentation
+from TuckerSegLib.models.compressed import compressed, save
+from TuckerSegLib.models.nnunet import TrainedModel, open_folder
+from TuckerSegLib.pipeline import make_ready, run
+from TuckerSegLib.ranks import Energy, Relative
 from TuckerSegLib.study import cases_in
 from TuckerSegLib.surfaces import surface_distances
 from TuckerSegLib.volume import Geometry, LabelMap
@@ -157,6 +164,84 @@ def test_the_command_measures_each_level_on_each_case(
     with raises(SystemExit) as ended:
         main()
     assert not ended.value.code and json.loads(capfd.readouterr().out) == printed, "a run goes on where it ended"
+
+
+@fixture
+def phantoms_and_model(tmp_path: Path, monkeypatch: MonkeyPatch) -> tuple[list[str], TrainedModel]:
+    """What `evaluate` is called with, for a small model on one phantom."""
+    monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path / "cache"))
+    folder = make_folder(tmp_path / "made", spacing=(12, 12, 12))
+    output = ["-o", str(tmp_path / "out"), "--html", str(tmp_path / "page.html")]
+    return ["-m", str(folder), "--phantoms", "7", *output], open_folder(folder)
+
+
+def evaluate(arguments: list[str]) -> list[dict[str, Any]]:
+    done = CliRunner().invoke(app, ["evaluate", *arguments, "--json"], catch_exceptions=False)
+    results: list[dict[str, Any]] = json.loads(done.stdout)["results"]
+    return results
+
+
+def write_trained(path: Path, level: TrainedModel, scale: float) -> Path:
+    """A file of the level's settings, with other weights."""
+    weights = [{name: scale * tensor for name, tensor in fold.items()} for fold in level.load_weights()]
+    save(replace(level, load_weights=lambda: weights), path)
+    return path
+
+
+def test_a_network_that_was_compressed_or_trained_before_has_a_row_of_its_own(
+    phantoms_and_model: tuple[list[str], TrainedModel], tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    arguments, model = phantoms_and_model
+    policy = Relative(0.5, minimum=2)
+    level = compressed(model, policy)
+    file = write_trained(tmp_path / "distilled.tuckerseg", level, 1.0)
+
+    original, row = evaluate([*arguments, "--trained", str(file)])
+
+    assert (row["policy"], row["factor"]) == ("distilled", 0.5)
+    assert row["settings"].items() >= policy.settings.items()
+    assert row["parameters"] == level.compression.report["parameters"] < original["parameters"]  # type: ignore[union-attr]
+    ready = make_ready(level)
+    image = study.phantoms(7, 7)[0].load()[0]
+    expected = mean_dice(run(make_ready(model), image).label_map.labels, run(ready, image).label_map.labels)
+    assert row["agreement"] == approx(expected)
+    assert "distilled" in (tmp_path / "page.html").read_text()
+
+
+def test_a_trained_file_that_was_trained_further_is_measured_again(
+    phantoms_and_model: tuple[list[str], TrainedModel], tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    arguments, model = phantoms_and_model
+    level = compressed(model, Relative(0.5))
+    file = write_trained(tmp_path / "distilled.tuckerseg", level, 1.0)
+    (_, before) = evaluate([*arguments, "--trained", str(file)])
+    write_trained(file, level, -1.0)
+    (_, after) = evaluate([*arguments, "--trained", str(file)])
+    assert after["mean_dice"] != before["mean_dice"]
+    write_trained(file, level, 1.0)
+    monkeypatch.setattr(study, "run", None)
+    assert evaluate([*arguments, "--trained", str(file)])[1] == before, "what was measured first is kept as well"
+
+
+def test_a_network_without_a_factor_has_none_in_its_row(
+    phantoms_and_model: tuple[list[str], TrainedModel], tmp_path: Path
+) -> None:
+    arguments, model = phantoms_and_model
+    file = write_trained(tmp_path / "by energy.tuckerseg", compressed(model, Energy(0.5)), 1.0)
+    assert evaluate([*arguments, "--trained", str(file)])[1]["factor"] is None
+
+
+def test_a_network_of_another_model_is_refused(
+    phantoms_and_model: tuple[list[str], TrainedModel], tmp_path: Path
+) -> None:
+    arguments, model = phantoms_and_model
+    other = open_folder(make_folder(tmp_path / "other", seed=1))
+    strange = write_trained(tmp_path / "strange.tuckerseg", compressed(other, Relative(0.5)), 1.0)
+    with raises(InputError, match=r"strange\.tuckerseg was not made from .*: name a \.tuckerseg file that was\."):
+        evaluate([*arguments, "--trained", str(strange)])
+    twin = write_trained(tmp_path / "relative.tuckerseg", compressed(model, Relative(0.5)), 1.0)
+    with raises(InputError, match="There are two levels called relative"):
+        evaluate([*arguments, "-p", "relative", "--trained", str(twin)])
 
 
 def _grid(size: int) -> Geometry:

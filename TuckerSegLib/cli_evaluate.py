@@ -33,11 +33,16 @@ def evaluate(
         typer.Option(
             "--policy",
             "-p",
-            help="relative or budget, with +data to fit on images; to compare with, l1, 8-bit or cp; may be repeated.",
+            help="relative or budget, with +data to fit on images; to compare with, l1, 8-bit or cp; may be repeated. "
+            "relative and budget+data, unless files are named by --trained.",
         ),
     ] = None,
     calibrate: Annotated[
         list[str] | None, typer.Option("--calibrate", help="What +data fits on: phantoms, files or folders.")
+    ] = None,
+    trained: Annotated[
+        list[Path] | None,
+        typer.Option(help="A .tuckerseg file made from the model, as a further level; may be repeated."),
     ] = None,
     step: Annotated[float, typer.Option(help="How far patches lie apart, as a share of their size.")] = 0.5,
     engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "torch",
@@ -56,7 +61,9 @@ def evaluate(
         _make(output)
         cases = _cases(phantoms, images, labels)
         opened = open_model(model)
-        levels = _levels(opened, policy or ["relative", "budget+data"], factor or [0.5, 0.3], calibrate or ["phantoms"])
+        policies = policy or ([] if trained else ["relative", "budget+data"])
+        levels = _levels(opened, policies, factor or [0.5, 0.3], calibrate or ["phantoms"])
+        levels += _existing(opened, trained or [], policies)
         with console.errors.status("Compressing") as status:
             done = study(
                 opened,
@@ -134,6 +141,16 @@ def _levels(model: "TrainedModel", policies: list[str], factors: list[float], im
     return levels
 
 
+def _existing(model: "TrainedModel", files: list[Path], taken: list[str]) -> "list[Level]":
+    from .study import existing
+
+    names = [*taken, *(file.stem for file in files)]
+    twice = [name for number, name in enumerate(names) if name in names[:number] and number >= len(taken)]
+    if twice:
+        raise InputError(f"There are two levels called {twice[0]}: rename the file.")
+    return [existing(file, model) for file in files]
+
+
 def _show(study: "Study", output: Path) -> None:
     from . import console
     from .evaluation import smallest_p
@@ -141,7 +158,7 @@ def _show(study: "Study", output: Path) -> None:
     rows = [
         (
             outcome.level.name,
-            f"{outcome.level.factor:g}",
+            "" if outcome.level.factor is None else f"{outcome.level.factor:g}",
             f"{outcome.parameters:,}",
             console.size(outcome.size),
             f"{outcome.mean_dice:.3f}",

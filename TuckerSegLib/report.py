@@ -74,9 +74,9 @@ def _plots(study: Study) -> str:
     return f"<div class='plots'>{''.join(figures)}</div>"
 
 
-def _plot(study: Study, across: Callable[[Outcome], float], label: str, logarithmic: bool = False) -> str:
-    """Mean Dice against something, a line for each policy; the original's Dice is dashed."""
-    values = [across(outcome) for outcome in study.outcomes]
+def _plot(study: Study, across: Callable[[Outcome], float | None], label: str, logarithmic: bool = False) -> str:
+    """Mean Dice against something, where it is known, a line for each policy; the original's Dice is dashed."""
+    values = [value for outcome in study.outcomes if (value := across(outcome)) is not None]
     scale = math.log10 if logarithmic else float
     low, high = (scale(min(values)), scale(max(values))) if logarithmic else (0.0, max(values))
     span = (high - low) or 1.0
@@ -102,7 +102,9 @@ def _plot(study: Study, across: Callable[[Outcome], float], label: str, logarith
     parts.append(f"<path {whole} stroke-dasharray='5 4'/>")
     for number, name in enumerate(names):
         colour = _COLOURS[number % len(_COLOURS)]
-        mine = sorted((across(o), o.mean_dice) for o in study.outcomes if o.level.name == name)
+        mine = sorted(
+            (value, o.mean_dice) for o in study.outcomes if o.level.name == name and (value := across(o)) is not None
+        )
         points = [(x(at), y(dice)) for at, dice in mine if math.isfinite(dice)]
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
         parts.append(f"<polyline points='{line}' fill='none' stroke='{colour}' stroke-width='1.5'/>")
@@ -126,7 +128,7 @@ def _outcomes(study: Study) -> str:
     rows = [
         (
             o.level.name,
-            f"{o.level.factor:g}",
+            "" if o.level.factor is None else f"{o.level.factor:g}",
             f"{o.parameters:,}",
             f"{o.size / 1e6:.2f}",
             f"{o.mean_dice:.3f}",
@@ -144,7 +146,7 @@ def _outcomes(study: Study) -> str:
 def _structures(study: Study) -> str:
     names = list(study.outcomes[0].differences)
     labels = {name: label for label, name in study.names.items()}
-    heads = ["Structure", *(f"{o.level.name} {o.level.factor:g}" for o in study.outcomes)]
+    heads = ["Structure", *(o.level.title for o in study.outcomes)]
     rows = [[escape(name), *(_cell(o, name, labels[name]) for o in study.outcomes)] for name in names]
     return f"<div class='wide'>{_table(heads, rows)}</div>"
 

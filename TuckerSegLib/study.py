@@ -10,17 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from .baselines import Baseline
+from .baselines import Baseline, Reduced
 from .cache import Cache
 from .compression import count_parameters
 from .errors import InputError
 from .evaluation import Difference, Score, differences, mean_dice, scores, smallest_p
 from .io import read_volume
-from .models.nnunet import TrainedModel
+from .models import open_model
+from .models.nnunet import TrainedModel, digest
 from .models.sample import phantom
 from .output import whole_file
 from .pipeline import ORIGINAL, Ready, make_ready, run
-from .ranks import RankPolicy
+from .ranks import RankPolicy, Settings
 from .volume import LabelMap, Volume
 
 EVIDENCE = 0.05
@@ -40,11 +41,46 @@ class Case:
 
 @dataclass(frozen=True)
 class Level:
-    """A policy, or what it is compared with, under the name it has in the tables, and its factor."""
+    """A policy, or what it is compared with, under the name it has in the tables, and its factor if it has one."""
 
     name: str
-    factor: float
+    factor: float | None
     policy: RankPolicy | Baseline
+
+    @property
+    def title(self) -> str:
+        """The name and the factor."""
+        return self.name if self.factor is None else f"{self.name} {self.factor:g}"
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A compressed network that is there already, such as a trained one. Its weights are part of its settings."""
+
+    level: TrainedModel
+    settings: Settings
+
+    def reduced(self, model: TrainedModel) -> Reduced:
+        parameters = count_parameters(self.level.network_without_data())
+        return Reduced(self.level, parameters, 4 * parameters)
+
+
+def existing(file: Path, original: TrainedModel) -> Level:
+    """The compressed network in a `.tuckerseg` file, under the file's name.
+
+    Raises:
+        ModelError: the file cannot be read.
+        InputError: it was not made from `original`.
+    """
+    level = open_model(file)
+    if level.compression is None or level.fingerprint != original.fingerprint:
+        raise InputError(f"{file} was not made from {original.name}: name a .tuckerseg file that was.")
+    recorded = dict(level.compression.policy)
+    factor = recorded.get("factor")
+    weights = " ".join(digest(fold) for fold in level.load_weights())
+    return Level(
+        file.stem, None if factor is None else float(factor), Existing(level, {**recorded, "weights": weights})
+    )
 
 
 @dataclass(frozen=True)
@@ -168,8 +204,7 @@ def study(
             reference: LabelMap | None = None
             for index, (level, key) in enumerate(zip(every, keys, strict=True)):
                 if told:
-                    what = f"{case.name}, {level.name} {level.factor:g}"
-                    told(what, number * len(every) + index, len(cases) * len(every))
+                    told(f"{case.name}, {level.title}", number * len(every) + index, len(cases) * len(every))
                 if key in found and reference is not None:
                     continue
                 result = run(networks.ready(index), image, step=step)

@@ -270,6 +270,15 @@ def _others(fold: Path) -> str:
     return f"ask for {' or '.join(others)}, which is there" if others else "finish the training or copy the file there"
 
 
+def digest(weights: Weights) -> str:
+    """A SHA-256 over names and values."""
+    found = hashlib.sha256()
+    for name in sorted(weights):
+        found.update(name.encode())
+        found.update(weights[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
 def _fingerprint(files: Sequence[Path]) -> str:
     return hashlib.sha256("\n".join(sha256(file) for file in files).encode()).hexdigest()
 

@@ -1,12 +1,11 @@
 """nnU-Net's training loop around a compressed network: Adam, frozen parts, a limit of time, and resumable."""
 
 import copy
-import hashlib
 import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.nnunet import Compression, TrainedModel, Weights, quiet
+from ..models.nnunet import Compression, TrainedModel, Weights, digest, quiet
 from . import state
 from .fast import for_training
 from .settings import Training, parts
@@ -248,15 +247,6 @@ def trained_level(level: TrainedModel, network: nn.Module, training: Training, e
 def unique(network: nn.Module) -> Weights:
     """A copy of each weight, once, under the first name it is registered by."""
     return {name: parameter.detach().cpu().clone() for name, parameter in network.named_parameters()}
-
-
-def digest(weights: Mapping[str, Tensor]) -> str:
-    """A SHA-256 over names and values."""
-    found = hashlib.sha256()
-    for name in sorted(weights):
-        found.update(name.encode())
-        found.update(weights[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 def computing_time(device: torch.device) -> Callable[[], float]:
