@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from trained_folders import make_folder
 
 from TuckerSegLib.cache import Cache
-from TuckerSegLib.calibration import Calibrated, Fit, _has_taps, _taps, calibrate
+from TuckerSegLib.calibration import Calibrated, Fit, calibrate
+from TuckerSegLib.calibration.sensitivity import sensitivities
+from TuckerSegLib.calibration.taps import has_taps, taps
 from TuckerSegLib.compression import chosen_ranks, compress, count_parameters, reshape
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.nnunet import TrainedModel, open_folder
 from TuckerSegLib.models.sample import phantom
 from TuckerSegLib.patches import patches_of, volumes_of
 from TuckerSegLib.ranks import Budget, RankPolicy, Relative
-from TuckerSegLib.sensitivity import metrics
 from TuckerSegLib.tucker import Convolution, Ranks, TuckerConv, kernel_of
 from TuckerSegLib.volume import Geometry, Volume
 
@@ -123,7 +124,7 @@ def test_sensitivity_of_the_answer_itself_is_the_spread_of_the_labels(patches: T
     with torch.no_grad():
         p = head(patches).softmax(1).movedim(1, -1).flatten(0, -2).double()
     expected = (torch.diag_embed(p) - p[:, :, None] * p[:, None]).sum(0) / len(patches)
-    found = metrics(head, patches, seed=0)["0"]
+    found = sensitivities(head, patches, seed=0)["0"].metric
     torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05 * float(expected.diagonal().mean()))
 
 
@@ -147,13 +148,13 @@ def layers(draw: st.DrawFn) -> Convolution:
 @settings(max_examples=40, deadline=None)
 @given(layers())
 def test_taps_times_the_kernel_are_the_layers_output(layer: Convolution) -> None:
-    assert _has_taps(layer)
+    assert has_taps(layer)
     x = torch.randn(2, 3, 7, 6, 5)
     with torch.no_grad():
         output = layer(x).flatten(2)
     assert layer.bias is not None
     voxels = torch.randperm(output.shape[2])[:20]
-    found = _taps(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
+    found = taps(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
     torch.testing.assert_close(found, output[:, :, voxels].movedim(1, 2).flatten(0, 1), rtol=1e-4, atol=1e-5)
 
 

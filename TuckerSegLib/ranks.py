@@ -76,14 +76,10 @@ class Relative:
 
 @dataclass(frozen=True)
 class Spectra:
-    """The squared singular values of a kernel's two channel unfoldings, (O,) and (I,), in descending order.
-
-    `weight` is how much it matters, beside other layers, that the kernel is kept.
-    """
+    """The squared singular values of a kernel's two channel unfoldings, (O,) and (I,), in descending order."""
 
     out: Values
     into: Values
-    weight: float = 1.0
 
     @property
     def energy(self) -> float:
@@ -94,6 +90,18 @@ class Spectra:
 def spectra_of(layer: Convolution) -> Spectra:
     """The spectra of a layer's kernel alone; nothing is known of what it is applied to."""
     return Spectra(_squares(kernel_of(layer), 0), _squares(kernel_of(layer), 1))
+
+
+def spectral_errors(layer: Convolution) -> Values:
+    """(O, I): by the kernel alone, the squared error at each pair of ranks, as a share of what is kept.
+
+    Of the kernel's energy the shares a and b are kept in the two modes, and 1 / (a b) - 1, error to what is kept,
+    bounds its relative squared error; normalisation after a layer scales what is kept up again, error and all, and
+    makes layers of different scale comparable.
+    """
+    tiny = np.finfo(float).tiny
+    out, into = (1 - _tails(s)[1:] / max(float(s.sum()), tiny) for s in _both(spectra_of(layer)))
+    return 1 / np.maximum(out[:, None] * into, 1e-6) - 1
 
 
 @dataclass(frozen=True)
@@ -169,16 +177,14 @@ class Vbmf:
 class Budget:
     """The ranks that lose the least of all layers together for a given number of parameters or multiply-adds.
 
-    What a layer loses is predicted by its spectra: of the kernel's energy the shares a and b are kept in the two modes,
-    and 1 / (a b) - 1, error to what is kept, bounds its relative squared error; normalisation after a layer scales what
-    is kept up again, error and all, and makes layers of different scale comparable. Layers may stay as they are, at no
+    What a layer loses is predicted by its spectra (`spectral_errors`), or told. Layers may stay as they are, at no
     loss. (`allocation` for the method.)
 
     Args:
         factor: the budget is what `Relative(factor)` takes, or
         share: this share of what the convolutions take as they are; one of the two.
         measure: "parameters", or "multiply-adds", which needs `work`, each layer's before compression.
-        spectra: of layers on the data they see, where that is known, in place of their kernels' own.
+        errors: (O, I) of layers, what is lost at each pair of ranks, where something is known of the data they see.
 
     Raises:
         InputError: factor or share are out of range, both or neither is given, or the measure is unknown.
@@ -188,7 +194,7 @@ class Budget:
     share: float | None = None
     measure: str = "parameters"
     work: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
-    spectra: Mapping[str, Spectra] = field(default_factory=dict, repr=False, compare=False)
+    errors: Mapping[str, Values] = field(default_factory=dict, repr=False, compare=False)
     name: ClassVar[str] = "budget"
 
     def __post_init__(self) -> None:
@@ -247,10 +253,7 @@ class Budget:
         return allocation.curve(costs.astype(np.float64), self._errors(name, layer), self._cost(name, layer, None))
 
     def _errors(self, name: str, layer: Convolution) -> Values:
-        """(O, I): the predicted squared error at each pair of ranks, as a share of what is kept, times the weight."""
-        spectra = self.spectra.get(name) or spectra_of(layer)
-        out, into = (1 - _tails(s)[1:] / max(float(s.sum()), np.finfo(float).tiny) for s in _both(spectra))
-        return spectra.weight * (1 / np.maximum(out[:, None] * into, 1e-6) - 1)
+        return self.errors[name] if name in self.errors else spectral_errors(layer)
 
     def _cost(self, name: str, layer: Convolution, ranks: Ranks | None) -> int:
         first, core, last = self._unit_costs(name, layer)
