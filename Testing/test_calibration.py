@@ -12,14 +12,16 @@ import torch
 from architectures import small
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest import TempPathFactory, fixture, mark, raises
+from pytest import TempPathFactory, approx, fixture, mark, raises
 from torch import Tensor, nn
 from trained_folders import make_folder
 
 from TuckerSegLib.cache import Cache
 from TuckerSegLib.calibration import Calibrated, Fit, calibrate
+from TuckerSegLib.calibration.curves import predicted_errors
+from TuckerSegLib.calibration.layer import Seen, fit_decomposed, fit_whole
 from TuckerSegLib.calibration.sensitivity import sensitivities
-from TuckerSegLib.calibration.taps import has_taps, taps
+from TuckerSegLib.calibration.taps import has_taps, rows_of, taps
 from TuckerSegLib.compression import chosen_ranks, compress, count_parameters, reshape
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.nnunet import TrainedModel, open_folder
@@ -126,6 +128,75 @@ def test_sensitivity_of_the_answer_itself_is_the_spread_of_the_labels(patches: T
     expected = (torch.diag_embed(p) - p[:, :, None] * p[:, None]).sum(0) / len(patches)
     found = sensitivities(head, patches, seed=0)["0"].metric
     torch.testing.assert_close(found, expected, rtol=0.1, atol=0.05 * float(expected.diagonal().mean()))
+
+
+def test_voxels_are_sensitive_where_the_answer_hangs_in_the_balance(patches: Tensor) -> None:
+    """Where one label is certain, no small error changes it; where two are as likely, one does."""
+    conv = nn.Conv3d(1, 2, 1, bias=False)
+    head = nn.Sequential(conv).eval()
+    with torch.no_grad():
+        conv.weight.copy_(torch.tensor([8.0, -8.0]).view(2, 1, 1, 1, 1))
+        p = head(patches).softmax(1)[:, 0]
+    voxels = sensitivities(head, patches, seed=0)["0"].voxels
+    balanced, certain = voxels[(p > 0.3) & (p < 0.7)], voxels[(p < 0.001) | (p > 0.999)]
+    assert len(balanced) and len(certain) and balanced.mean() > 100 * certain.mean()
+
+
+def seen_of(conv: Convolution, x: Tensor, voxels: Tensor, weights: Tensor | None = None) -> Seen:
+    """What `conv` gives for x at some voxels, all channels alike."""
+    output = rows_of(conv(x), voxels)
+    weights = torch.ones(len(output)) if weights is None else weights
+    return Seen(voxels, output, rows_of(x, voxels), weights.double(), torch.eye(output.shape[1]).double())
+
+
+@fixture(scope="module")
+def layer() -> tuple[Convolution, Tensor]:
+    """A convolution, and inputs whose channels depend on one another."""
+    torch.manual_seed(3)
+    x = torch.cat([smooth(2, seed) for seed in range(6)], 1)
+    mixed = torch.einsum("cd,ndijk->ncijk", torch.randn(12, 6), x) + 0.3 * torch.randn(2, 12, 16, 16, 16)
+    return nn.Conv3d(12, 10, 3, padding=1).requires_grad_(False), mixed
+
+
+def test_a_whole_layer_makes_up_for_what_its_inputs_have_lost(layer: tuple[Convolution, Tensor]) -> None:
+    conv, x = layer
+    poorer = torch.cat([x[:, :9], torch.zeros_like(x[:, 9:])], 1)
+    here, there = torch.arange(4096)[::2], torch.arange(4096)[1::2]
+    fitted = fit_whole(conv, poorer, seen_of(conv, x, here), FIT)
+    wanted = rows_of(conv(x), there)
+    before, after = ((rows_of(one(poorer), there) - wanted).norm() for one in (conv, fitted))
+    assert after < 0.8 * before
+
+
+def test_a_layer_is_closest_where_its_errors_count(layer: tuple[Convolution, Tensor]) -> None:
+    conv, x = layer
+    x = x.clone()
+    x[:, :6, :8] *= 0.1
+    x[:, 6:, 8:] *= 0.1
+    voxels = torch.arange(4096)
+    matters = (voxels < 2048).double().repeat(2)
+    everywhere, there = (
+        fit_decomposed(conv, Ranks(4, 5), x, seen_of(conv, x, voxels, weights), FIT)
+        for weights in (None, matters + 0.01)
+    )
+    with torch.no_grad():
+        lost = [(rows_of(one(x) - conv(x), voxels) * matters[:, None]).norm() for one in (everywhere, there)]
+    assert lost[1] < 0.9 * lost[0]
+
+
+def test_what_a_layer_would_lose_is_what_it_loses_on_other_voxels(layer: tuple[Convolution, Tensor]) -> None:
+    conv, x = layer
+    here, there = torch.arange(4096)[::2], torch.arange(4096)[1::2]
+    seen, fit = seen_of(conv, x, here), replace(FIT, rounds=0)
+    errors = predicted_errors(conv, x, seen, fit)
+    assert (np.diff(errors, axis=0) <= 0).all() and (np.diff(errors, axis=1) <= 0).all()
+    wanted = rows_of(conv(x), there)
+    variance = float((wanted - wanted.mean(0)).square().sum())
+    for ranks in (Ranks(2, 4), Ranks(4, 6), Ranks(8, 8)):
+        fitted = fit_decomposed(conv, ranks, x, seen, fit)
+        share = float((rows_of(fitted(x).detach(), there) - wanted).square().sum()) / variance
+        predicted = errors[ranks.out - 1, ranks.into - 1] / float(seen.output.var(0, correction=0).sum())
+        assert share / (1 - share) == approx(predicted, rel=0.25)
 
 
 def test_fitting_the_three_parts_in_turn_comes_closer_than_fitting_them_once(patches: Tensor) -> None:
