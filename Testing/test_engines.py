@@ -16,7 +16,7 @@ from trained_folders import make_folder
 from TuckerSegLib import pipeline
 from TuckerSegLib.cache import Cache
 from TuckerSegLib.compression import compress
-from TuckerSegLib.engines import choice, kernels
+from TuckerSegLib.engines import choice, machine
 from TuckerSegLib.engines.base import Engine, Prepared, Source
 from TuckerSegLib.engines.fused import FusedEngine
 from TuckerSegLib.engines.openvino import OpenVinoEngine
@@ -57,7 +57,7 @@ def engine(request: pytest.FixtureRequest, store: Store, monkeypatch: pytest.Mon
         pytest.importorskip("openvino")
         return OpenVinoEngine(store)
     if request.param == "fused without llvmlite":
-        monkeypatch.setattr(kernels, "available", lambda: False)
+        monkeypatch.setattr(machine, "available", lambda: False)
     return TorchEngine() if request.param == "torch" else FusedEngine()
 
 

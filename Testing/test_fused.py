@@ -1,7 +1,9 @@
 """The fused block, its kernels and the rewriting that makes it: the plain network's answers, at any shape."""
 
 import copy
+import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from TuckerSegLib.compression import compress
-from TuckerSegLib.engines import kernels
+from TuckerSegLib.engines import kernels, machine
 from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
+from TuckerSegLib.engines.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.rewriting import rewritten
+from TuckerSegLib.engines.winograd import Winograd, suits_winograd
 from TuckerSegLib.ranks import Relative
 
 CLOSE = 1e-5
@@ -165,7 +169,7 @@ def test_rewriting_leaves_the_network_as_it_was() -> None:
         assert torch.equal(network(patches), before)
 
 
-@pytest.mark.skipif(not kernels.available(), reason="llvmlite is not installed")
+@pytest.mark.skipif(not machine.available(), reason="llvmlite is not installed")
 @settings(max_examples=20, deadline=None)
 @given(rows=st.integers(1, 20), rank=st.integers(1, 20), channels=st.integers(1, 40), width=st.integers(1, 40))
 def test_kernels_write_within_their_rows(rows: int, rank: int, channels: int, width: int) -> None:
@@ -202,3 +206,59 @@ def test_a_norm_with_statistics_of_its_own_uses_them() -> None:
     patch = torch.randn(1, 4, 5, 6, 7)
 
     assert relative_error(rewritten(network)(patch), network(patch)) < CLOSE
+
+
+@pytest.mark.skipif(not machine.available(), reason="llvmlite is not installed")
+@pytest.mark.parametrize(
+    ("channels", "outputs", "shape", "bias"),
+    [
+        (1, 5, (1, 1, 1, 1), True),
+        (8, 8, (2, 5, 4, 7), False),
+        (24, 20, (3, 7, 1, 11), True),
+        (10, 70, (1, 1, 6, 8), True),
+        (33, 48, (1, 4, 3, 29), False),
+        (64, 16, (2, 9, 9, 16), True),
+    ],
+)
+def test_winograds_algorithm_is_the_convolution(
+    channels: int, outputs: int, shape: tuple[int, int, int, int], bias: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv3d(channels, outputs, 3, padding=1, bias=bias).requires_grad_(False)
+    batch, *spatial = shape
+    x = torch.randn(batch, channels, *spatial) + 1
+
+    answer = Winograd(layer)(x)
+
+    expected = copy.deepcopy(layer).double()(x.double())
+    assert answer.shape == expected.shape and relative_error(answer, expected) < CLOSE
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"stride": 2}, {"kernel_size": 1}, {"dilation": 2}, {"groups": 2}, {"padding": 0}, {"padding_mode": "reflect"}],
+)
+def test_winograds_algorithm_is_for_plain_convolutions_of_three_taps_only(other: dict[str, Any]) -> None:
+    plain: dict[str, Any] = {"kernel_size": 3, "padding": 1}
+
+    assert suits_winograd(nn.Conv3d(16, 16, **plain)) is machine.available()
+    assert not suits_winograd(nn.Conv3d(16, 16, **{**plain, **other}))
+    assert not suits_winograd(nn.Conv2d(16, 16, **plain))
+
+
+@pytest.mark.skipif(not machine.available(), reason="llvmlite is not installed")
+@pytest.mark.parametrize("slow", [OneDnn, Winograd])
+def test_a_convolution_runs_as_what_was_faster_at_it(slow: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = nn.Conv3d(16, 16, 3, padding=1).requires_grad_(False)
+    forward = slow.forward
+
+    def held_up(self: nn.Module, x: Tensor) -> Any:
+        time.sleep(0.05)
+        return forward(self, x)
+
+    monkeypatch.setattr(slow, "forward", held_up)
+    fastest = Fastest(layer)
+    x = torch.randn(1, 16, 9, 8, 10)
+
+    assert relative_error(fastest(x), copy.deepcopy(layer).double()(x.double())) < CLOSE
+    assert not isinstance(fastest.form, slow)

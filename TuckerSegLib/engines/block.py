@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..tucker import Convolution
-from . import kernels, tiles
+from . import kernels, machine, tiles
 from .layout import channels_last, empty, matrix
 
 Norm = nn.InstanceNorm2d | nn.InstanceNorm3d
@@ -56,7 +56,7 @@ class FusedBlock(nn.Module):
         self.register_buffer("bias", _bias(last))
         self._consumers = [_Matrix(consumer, len(self.weight)) for consumer in consumers]
         self._kernel: kernels.BlockKernel | None = None
-        if compiled and kernels.available():
+        if compiled and machine.available():
             widths = tuple(consumer.width if consumer.terms else 0 for consumer in self._consumers)
             self._kernel = kernels.BlockKernel(self.weight.shape[1], len(self.weight), slope, widths)
             self._terms = [consumer.padded() for consumer in self._consumers]
@@ -117,7 +117,7 @@ class WideNorm(nn.Module):
     def __init__(self, norm: Norm, slope: float, in_place: bool, compiled: bool = True) -> None:
         super().__init__()
         self.norm, self.slope, self._in_place = norm, slope, in_place
-        compiled = compiled and kernels.available()
+        compiled = compiled and machine.available()
         self._kernel = kernels.ActivationKernel(norm.num_features, slope) if compiled else None
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,11 +1,21 @@
-"""Convolutions by oneDNN whatever their size: PyTorch leaves small ones to much slower code of its own."""
+"""Convolutions by what is fastest at them here.
 
+That is oneDNN, whatever their size, as PyTorch leaves small ones to much slower code of its own; or Winograd's
+algorithm, where that was faster when both were tried.
+"""
+
+import time
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .layout import channels_last
+from .winograd import Winograd
+
+_TRIAL = (4, 16)
+"""Slices and lines of the input that forms are tried on: milliseconds, at most."""
+_RUNS = 3
 
 
 class OneDnn(nn.Module):
@@ -21,6 +31,33 @@ class OneDnn(nn.Module):
             channels_last(x), a.weight, a.bias, a.padding, a.stride, a.dilation, a.groups
         )
         return answer
+
+
+class Fastest(nn.Module):
+    """What a convolution that suits both is, by the one that is faster on the first input's first lines."""
+
+    def __init__(self, layer: nn.Conv3d) -> None:
+        super().__init__()
+        self.form: nn.Module = OneDnn(layer)
+        self._untried = [layer]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._untried:
+            layer = self._untried.pop()
+            self.form = _faster(self.form, Winograd(layer), channels_last(x[:1, :, : _TRIAL[0], : _TRIAL[1]]))
+        answer: Tensor = self.form(x)
+        return answer
+
+
+def _faster(one: nn.Module, other: nn.Module, x: Tensor) -> nn.Module:
+    """By the best of some runs of each, in turns, after one that does not count."""
+    seconds: dict[nn.Module, list[float]] = {one: [], other: []}
+    for _ in range(1 + _RUNS):
+        for form, times in seconds.items():
+            start = time.perf_counter()
+            form(x)
+            times.append(time.perf_counter() - start)
+    return min(seconds, key=lambda form: min(seconds[form][1:]))
 
 
 def suits_onednn(module: Any) -> bool:

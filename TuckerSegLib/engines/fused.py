@@ -28,7 +28,10 @@ class FusedNetwork:
 
     def __init__(self, network: fx.GraphModule) -> None:
         self._network = network
-        self.memory = sum(p.numel() * p.element_size() for p in (*network.parameters(), *network.buffers()))
+
+    @property
+    def memory(self) -> int:
+        return sum(p.numel() * p.element_size() for p in (*self._network.parameters(), *self._network.buffers()))
 
     def __call__(self, patches: Tensor) -> Tensor:
         with torch.inference_mode():

@@ -13,7 +13,8 @@ from torch import Tensor, fx, nn
 
 from ..tucker import Convolution
 from .block import FusedBlock, WideNorm
-from .convolution import OneDnn, suits_onednn
+from .convolution import Fastest, OneDnn, suits_onednn
+from .winograd import suits_winograd
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
@@ -109,7 +110,9 @@ class _Graph:
             with self._traced.graph.inserting_before(node):
                 self._replace(node, self._traced.graph.call_function(operator.getitem, (block, 0)))
         for node in self._calls(suits_onednn):
-            self._replace(node, self._call(node, OneDnn(self._module(node)), node.args[0]))
+            layer = self._module(node)
+            fast = Fastest(layer) if suits_winograd(layer) else OneDnn(layer)
+            self._replace(node, self._call(node, fast, node.args[0]))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()

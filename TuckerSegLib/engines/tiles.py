@@ -1,4 +1,4 @@
-"""Work on the rows of a matrix, tile by tile: several tiles at once, each on one core.
+"""Work on many things alike, such as the rows of a matrix, tile by tile: several tiles at once, each on one core.
 
 Operations on a tile take microseconds. To split each over the cores would cost more than it saves, and far more on a
 computer that is busy with something else; so the tiles are split over the cores instead.
@@ -20,7 +20,7 @@ _TILES_A_CORE = 8
 """So that a core that is held up leaves its share to the others."""
 
 Work = Callable[[Iterator[slice], int], None]
-"""Does all the tiles it is given, none longer than the number of rows."""
+"""Does all the parts it is given, none longer than the number."""
 
 
 def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
@@ -29,13 +29,21 @@ def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
     `width` is that of the widest matrix that has to fit into a core's cache; without one the tiles are few and large.
     """
     most = len(matrix) // (torch.get_num_threads() * _TILES_A_CORE)
-    rows = max(_BYTES // (width * matrix.element_size()) if width else most, _FEWEST)
-    tiles = iter([slice(start, start + rows) for start in range(0, len(matrix), rows)])
-    callers = min(torch.get_num_threads(), -(-len(matrix) // rows))
+    share(work, len(matrix), max(_BYTES // (width * matrix.element_size()) if width else most, _FEWEST))
+
+
+def share(work: Work, count: int, most: int) -> None:
+    """Have `work` done on `count` things, `most` of them at a time, by one call a core."""
+    turns = -(-count // most)
+    if turns > 1:  # as many for each core
+        turns = -(-turns // torch.get_num_threads()) * torch.get_num_threads()
+        most = -(-count // turns)
+    parts = iter([slice(start, min(start + most, count)) for start in range(0, count, most)])
+    callers = min(torch.get_num_threads(), turns)
     if callers == 1:
-        work(tiles, rows)
+        work(parts, most)
         return
-    list(_pool(torch.get_num_threads()).map(lambda _: _alone(work, tiles, rows), range(callers)))
+    list(_pool(torch.get_num_threads()).map(lambda _: _alone(work, parts, most), range(callers)))
 
 
 @cache
@@ -53,6 +61,6 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return pool
 
 
-def _alone(work: Work, tiles: Iterator[slice], rows: int) -> None:
+def _alone(work: Work, parts: Iterator[slice], most: int) -> None:
     with torch.inference_mode():
-        work(tiles, rows)
+        work(parts, most)

@@ -1,0 +1,190 @@
+"""LLVM's own language, a little shorter: functions written for this very processor while the program runs (llvmlite).
+
+They loop over matrices row by row in memory, in single precision, several numbers at a time: a *vector*.
+"""
+
+import ctypes
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+_FLOAT = 4
+
+
+def available() -> bool:
+    """Whether llvmlite is installed."""
+    return importlib.util.find_spec("llvmlite") is not None
+
+
+def padded_width(width: int) -> int:
+    """Numbers that the vectors which cover `width` numbers hold."""
+    return sum(lanes for _, lanes in vectors(width))
+
+
+def vectors(width: int) -> list[tuple[int, int]]:
+    """Offsets and lanes of the vectors that cover `width` numbers: the processor's, the last a smaller power of two."""
+    lanes = lanes_of_a_vector()
+    whole, rest = width // lanes * lanes, width % lanes
+    last = [(whole, max(4, 1 << (rest - 1).bit_length()))] if rest else []
+    return [(offset, lanes) for offset in range(0, whole, lanes)] + last
+
+
+@cache
+def lanes_of_a_vector() -> int:
+    """Numbers that this processor takes at a time."""
+    features = _features()
+    return 16 if features.get("avx512f") else 8 if features.get("avx2") else 4
+
+
+@cache
+def _features() -> dict[str, bool]:
+    import llvmlite.binding as llvm
+
+    return dict(llvm.get_host_cpu_features())
+
+
+def registers() -> int:
+    """Vectors that sums may take; the rest is for what is added."""
+    return 8 if lanes_of_a_vector() == 8 else 16
+
+
+class Writer:
+    """LLVM's own language, a little shorter."""
+
+    def __init__(self, builder: Any) -> None:
+        from llvmlite import ir
+
+        self.ir, self.at = ir, builder
+        self.index, self.number = ir.IntType(64), ir.FloatType()
+
+    def whole(self, value: int) -> Any:
+        return self.ir.Constant(self.index, value)
+
+    def plus(self, index: Any, other: Any) -> Any:
+        return self.at.add(index, self.whole(other) if isinstance(other, int) else other)
+
+    def times(self, index: Any, other: Any) -> Any:
+        return self.at.mul(index, self.whole(other) if isinstance(other, int) else other)
+
+    def vector(self, lanes: int) -> Any:
+        return self.ir.VectorType(self.number, lanes)
+
+    def zeros(self, lanes: int) -> Any:
+        return self.ir.Constant(self.vector(lanes), [0.0] * lanes)
+
+    def all(self, value: float, lanes: int) -> Any:
+        return self.ir.Constant(self.vector(lanes), [value] * lanes)
+
+    def place(self, pointer: Any, offset: Any) -> Any:
+        return self.at.gep(pointer, [offset if not isinstance(offset, int) else self.whole(offset)])
+
+    def read(self, pointer: Any, offset: Any, lanes: int, kept: int | None = None) -> Any:
+        """With zeros after the first `kept` lanes."""
+        where = self.at.bitcast(self.place(pointer, offset), self.vector(lanes).as_pointer())
+        if kept is None or kept >= lanes:
+            return self.at.load(where, align=_FLOAT)
+        mask, zeros = self._first(kept, lanes), self.zeros(lanes)
+        kind = self.ir.FunctionType(zeros.type, [where.type, self.ir.IntType(32), mask.type, zeros.type])
+        masked = self._declared(f"llvm.masked.load.v{lanes}f32.p0", kind)
+        return self.at.call(masked, [where, self.ir.Constant(self.ir.IntType(32), _FLOAT), mask, zeros])
+
+    def spread(self, pointer: Any, offset: Any, lanes: int) -> Any:
+        """One number in all lanes."""
+        one = self.at.insert_element(
+            self.ir.Constant(self.vector(lanes), self.ir.Undefined),
+            self.at.load(self.place(pointer, offset), align=_FLOAT),
+            self.ir.Constant(self.ir.IntType(32), 0),
+        )
+        mask = self.ir.Constant(self.ir.VectorType(self.ir.IntType(32), lanes), [0] * lanes)
+        return self.at.shuffle_vector(one, one, mask)
+
+    def write(self, value: Any, pointer: Any, offset: Any, kept: int) -> None:
+        """The first `kept` lanes."""
+        lanes = value.type.count
+        where = self.at.bitcast(self.place(pointer, offset), value.type.as_pointer())
+        if kept >= lanes:
+            self.at.store(value, where, align=_FLOAT)
+            return
+        mask = self._first(kept, lanes)
+        kind = self.ir.FunctionType(self.ir.VoidType(), [value.type, where.type, self.ir.IntType(32), mask.type])
+        masked = self._declared(f"llvm.masked.store.v{lanes}f32.p0", kind)
+        self.at.call(masked, [value, where, self.ir.Constant(self.ir.IntType(32), _FLOAT), mask])
+
+    def _declared(self, name: str, kind: Any) -> Any:
+        known = self.at.module.globals
+        return known[name] if name in known else self.ir.Function(self.at.module, kind, name)
+
+    def plus_product(self, total: Any, left: Any, right: Any) -> Any:
+        return self.at.fadd(total, self.at.fmul(left, right, flags=["contract"]), flags=["contract"])
+
+    @contextmanager
+    def loop(self, start: Any, stop: Any, step: int, sums: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
+        """`for index in range(start, stop, step)`, of at least one turn.
+
+        What it yields is (index, the sums so far); the body puts new sums into that list, which holds the final ones
+        afterwards.
+        """
+        before = self.at.block
+        body = self.at.append_basic_block()
+        self.at.branch(body)
+        self.at.position_at_end(body)
+        index = self.at.phi(self.index)
+        index.add_incoming(start, before)
+        phis = []
+        for value in sums:
+            phi = self.at.phi(value.type)
+            phi.add_incoming(value, before)
+            phis.append(phi)
+        current = list(phis)
+        yield index, current
+        following = self.at.add(index, self.whole(step))
+        last = self.at.block
+        index.add_incoming(following, last)
+        for phi, value in zip(phis, current, strict=True):
+            phi.add_incoming(value, last)
+        after = self.at.append_basic_block()
+        self.at.cbranch(self.at.icmp_signed("<", following, stop), body, after)
+        self.at.position_at_end(after)
+
+    def _first(self, kept: int, lanes: int) -> Any:
+        """A mask of the first `kept` lanes."""
+        bits = self.ir.VectorType(self.ir.IntType(1), lanes)
+        return self.ir.Constant(bits, [int(lane < kept) for lane in range(lanes)])
+
+
+@cache
+def compiled(source: Callable[..., None], whole: int, pointers: int, *settings: Any) -> tuple[Callable[..., None], Any]:
+    """A function of so many whole numbers and pointers to numbers, and what keeps its machine code alive.
+
+    `source` writes it: `source(writer, arguments, *settings)`. No two of its pointers may lead to the same memory, but
+    where it only reads.
+    """
+    import llvmlite.binding as llvm
+    from llvmlite import ir
+
+    module = ir.Module(name="kernels")
+    kinds = [ir.IntType(64)] * whole + [ir.FloatType().as_pointer()] * pointers
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "kernel")
+    for argument in function.args[whole:]:
+        argument.add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block())
+    source(Writer(builder), function.args, *settings)
+    builder.ret_void()
+    engine = _machine_code(llvm, str(module))
+    address = engine.get_function_address("kernel")
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * whole, *[ctypes.c_void_p] * pointers)(address), engine
+
+
+def _machine_code(llvm: Any, text: str) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
+    )
+    engine = llvm.create_mcjit_compiler(module, machine)
+    engine.finalize_object()
+    return engine
