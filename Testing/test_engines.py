@@ -15,7 +15,7 @@ from trained_folders import make_folder
 
 from TuckerSegLib import pipeline
 from TuckerSegLib.cache import Cache
-from TuckerSegLib.compression import compress
+from TuckerSegLib.compression import compress, convolutions
 from TuckerSegLib.engines import choice, machine
 from TuckerSegLib.engines.base import Engine, Prepared, Source
 from TuckerSegLib.engines.fused import FusedEngine
@@ -23,7 +23,10 @@ from TuckerSegLib.engines.openvino import OpenVinoEngine
 from TuckerSegLib.engines.store import Store
 from TuckerSegLib.engines.torch import TorchEngine
 from TuckerSegLib.errors import InputError
+from TuckerSegLib.fitting import Fitted
 from TuckerSegLib.models.nnunet import open_folder
+from TuckerSegLib.progress import Progress
+from TuckerSegLib.protocol import progress_as_json, progress_of
 from TuckerSegLib.ranks import Relative
 from TuckerSegLib.tucker import Convolution, Ranks, TuckerConv, is_decomposable
 from TuckerSegLib.volume import Geometry, Volume
@@ -207,6 +210,15 @@ class Counting:
         return patches * 2
 
 
+class HeldUp(Counting):
+    """One whose first two runs take long, as the computer is busy."""
+
+    def __call__(self, patches: Tensor) -> Tensor:
+        busy = Counting(self.name, seconds=0.05 * (self.runs < 2))
+        busy(patches)
+        return super().__call__(patches)
+
+
 class TestChoice:
     @pytest.fixture
     def choose(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
@@ -251,6 +263,35 @@ class TestChoice:
         assert runs > 0
         assert choose("auto", *engines).engine != slow
         assert sum(engine.runs for engine in engines) == runs
+
+    @pytest.mark.parametrize("changed", ["engines", "versions", "threads"])
+    def test_auto_measures_again_once_that_may_give_another_answer(
+        self, choose: Callable[..., Any], changed: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow, fast, new = Counting("fused", seconds=0.05), Counting("torch", seconds=0.02), Counting("openvino")
+        assert choose("auto", slow, fast).engine == "torch"
+        slow._seconds = 0.0
+
+        if changed == "engines":
+            assert choose("auto", slow, new, fast).engine != "torch"
+        elif changed == "versions":
+            monkeypatch.setattr(choice, "_version", lambda package: "another")
+            assert choose("auto", slow, fast).engine == "fused"
+        else:
+            monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+            assert choose("auto", slow, fast).engine == "fused"
+
+    def test_one_slow_run_does_not_decide(self, choose: Callable[..., Any]) -> None:
+        best, other = HeldUp("fused", seconds=0.01), Counting("torch", seconds=0.05)
+
+        assert choose("auto", best, other).engine == "fused"
+
+    def test_what_is_far_slower_runs_only_twice(self, choose: Callable[..., Any]) -> None:
+        fast, hopeless = Counting("fused"), Counting("torch", seconds=0.05)
+
+        choose("auto", fast, hopeless)
+
+        assert (hopeless.runs, fast.runs) == (2, 4)
 
     def test_all_folds_run_on_the_same(self, choose: Callable[..., Any]) -> None:
         engines = Counting("openvino", seconds=0.05), Counting("torch")
@@ -321,6 +362,21 @@ class TestPipeline:
 
         assert (plain.engine, fast.engine) == ("torch", "openvino")
         assert (plain.label_map.labels == fast.label_map.labels).mean() > 0.999
+
+    def test_measuring_layers_is_told_and_happens_once(self, tmp_path: Path) -> None:
+        model = open_folder(make_folder(tmp_path))
+        told: list[Progress] = []
+
+        def ready() -> list[Progress]:
+            told.clear()
+            policy = Fitted(Relative(0.5))
+            pipeline.make_ready(model, policy, engine="fused", cache=Cache(tmp_path / "cache"), progress=told.append)
+            return [progress_of(progress_as_json(step)) for step in told if step.stage == "measure"]
+
+        numbers = [step.number for step in ready()]
+        assert set(numbers) <= set(range(1, len(convolutions(model.network_without_data())) + 1))
+        assert len(set(numbers)) > 1 and numbers == sorted(numbers)
+        assert not ready()
 
 
 def _never(*_: Any, **__: Any) -> Any:

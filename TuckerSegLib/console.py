@@ -24,6 +24,7 @@ _FILE_WIDTH = 160
 _STAGES = {
     "start": "Starting",
     "load": "Opening the model",
+    "measure": "Measuring what is fast here, once",
     "compress": "Compressing the network",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
@@ -88,6 +89,8 @@ def progress_bar() -> Iterator[ProgressCallback]:
         def show(progress: RunProgress) -> None:
             left = "" if progress.seconds_left is None else f"{progress.seconds_left:.0f} s left"
             stage = _STAGES.get(progress.stage, progress.stage)
+            if progress.count:
+                stage = f"{stage}: {progress.number} of {progress.count}"
             bar.update(task, completed=progress.fraction, description=stage, left=left)
 
         yield show

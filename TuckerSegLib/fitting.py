@@ -6,7 +6,7 @@ form and its decompositions at no less than the published ranks, the fastest; of
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .compression import convolutions, input_shapes
@@ -54,10 +54,16 @@ class Chosen:
         return {**self.published.settings, "fitted": hashlib.sha256(content).hexdigest()[:16]}
 
 
-def fitted(model: TrainedModel, published: Relative, times: LayerTimes) -> RankPolicy:
+def fitted(
+    model: TrainedModel,
+    published: Relative,
+    times: LayerTimes,
+    layer_is_next: Callable[[int, int], None] = lambda number, count: None,
+) -> RankPolicy:
     """The level as this computer runs it best; the original network where no layer gains.
 
     Where a layer has been timed at the levels above, it may also take what it could take there: none is slower then.
+    `layer_is_next` is told its number, from 1, and how many there are.
     """
     network = model.network_without_data()
     layers = convolutions(network)
@@ -65,7 +71,8 @@ def fitted(model: TrainedModel, published: Relative, times: LayerTimes) -> RankP
     above = [Relative(level, published.minimum).choose(layers) for level in LEVELS if published.factor < level < 1]
     wanted = published.choose(layers)
     best = {}
-    for name, layer in layers.items():
+    for number, (name, layer) in enumerate(layers.items(), 1):
+        layer_is_next(number, len(layers))
         known = [r for level in above for r in _options(layer, level[name]) if times.is_known(layer, shapes[name], r)]
         best[name] = _best(layer, shapes[name], {*_options(layer, wanted[name]), *known}, times)
     times.keep()

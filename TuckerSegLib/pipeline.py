@@ -75,7 +75,7 @@ def segment(
         device: "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
         engine: "torch" gives the labels of nnUNetv2_predict voxel for voxel where nothing is compressed; "auto" takes
             the fastest on this computer, whose labels differ where two structures score the same to four digits.
-        progress: told the stage ("compress", "preprocess", "predict", "postprocess"), the fraction and what is left.
+        progress: told the stage ("measure", "compress", "preprocess", ...), the fraction and what is left: `Progress`.
         cancellation: takes effect within one layer while compressing and one patch while predicting.
 
     Raises:
@@ -107,13 +107,14 @@ def make_ready(
     where = torch_device(device)
     cache = cache or Cache()
     if isinstance(policy, Fitted):
-        policy = _fitted(model, policy, where, engine, cache, cancellation)
+        policy = _fitted(model, policy, where, engine, cache, _Measuring(progress, cancellation))
     level, cache_hit = level_of(model, policy, cache, progress, cancellation)
     weights = _Weights(level)
-    check = (cancellation or Cancellation()).raise_if_cancelled
+    measuring = _Measuring(progress, cancellation)
     # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
     head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
-    network = prepared(_sources(level, weights, head is not None), where, engine, Store(cache.folder), check)
+    sources = _sources(level, weights, head is not None)
+    network = prepared(sources, where, engine, Store(cache.folder), measuring.check, measuring.tell)
     weights.forget()
     give_back()  # what compressing, and engines that were not chosen, took
     return Ready(level, network, where, cache_hit, head)
@@ -148,14 +149,33 @@ def _fitted(
     device: torch.device,
     engine: str,
     cache: Cache,
-    cancellation: Cancellation | None,
+    measuring: "_Measuring",
 ) -> RankPolicy:
     """The published level where nothing is gained by another: on GPUs, in other engines, at factor 1."""
     published = policy.published
     if device.type != "cpu" or engine not in ("auto", "fused") or published.factor == 1 or model.compression:
         return published
-    times = LayerTimes(Store(cache.folder), (cancellation or Cancellation()).raise_if_cancelled)
-    return fitted(model, published, times)
+    times = LayerTimes(Store(cache.folder), measuring.tell)
+    return fitted(model, published, times, measuring.layer)
+
+
+class _Measuring:
+    """What is measured once on each computer tells where it is, and stops when the run does."""
+
+    def __init__(self, progress: ProgressCallback | None, cancellation: Cancellation | None) -> None:
+        self._progress = progress
+        self.check = (cancellation or Cancellation()).raise_if_cancelled
+        self._number = self._count = 0
+
+    def layer(self, number: int, count: int) -> None:
+        """The `number`th of `count` is next, if it has to be measured."""
+        self._number, self._count = number, count
+
+    def tell(self) -> None:
+        """Something is measured now."""
+        self.check()
+        if self._progress:
+            self._progress(Progress("measure", 0.0, None, self._number, self._count))
 
 
 class _Weights:

@@ -11,13 +11,16 @@ from .errors import Cancelled
 class Progress:
     """Where a run stands.
 
-    `stage` is "start" (of the worker), "compress", "preprocess", "predict" or "postprocess", `fraction` is of the whole
-    run, 0 to 1. `seconds_left` of the whole run is None until the network has run once.
+    `stage` is "start" (of the worker), "measure" (what is fast on this computer, once), "compress", "preprocess",
+    "predict" or "postprocess", `fraction` is of the whole run, 0 to 1. `seconds_left` of the whole run is None until
+    the network has run once. While layers are measured, the `number`th of `count` is.
     """
 
     stage: str
     fraction: float
     seconds_left: float | None
+    number: int = 0
+    count: int = 0
 
 
 ProgressCallback = Callable[[Progress], None]

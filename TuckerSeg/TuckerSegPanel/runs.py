@@ -31,12 +31,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Advance:
-    """How far a run is as a whole: `fraction` from 0 to 1; `seconds_left` of the present step, None while unknown."""
+    """How far a run is as a whole: `fraction` from 0 to 1; `seconds_left` of the present step, None while unknown.
+
+    Where the stage goes through a list, the `number`th of `count` is its turn.
+    """
 
     stage: str
     fraction: float
     seconds_left: float | None
     title: str = ""
+    number: int = 0
+    count: int = 0
 
 
 Steps = Generator[Step, Any, Any]
@@ -146,4 +151,5 @@ class Run:
 
 
 def _advance(step: Step, progress: Progress) -> Advance:
-    return Advance(progress.stage, (step.index + progress.fraction) / step.count, progress.seconds_left, step.title)
+    fraction = (step.index + progress.fraction) / step.count
+    return Advance(progress.stage, fraction, progress.seconds_left, step.title, progress.number, progress.count)

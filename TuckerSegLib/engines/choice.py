@@ -4,7 +4,8 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import Tensor
@@ -21,9 +22,14 @@ from .torch import TorchEngine
 _log = logging.getLogger(__name__)
 Check = Callable[[], None]
 NAMES = ("auto", "fused", "openvino", "torch")
-_QUICK = 1.0
-"""Seconds; a network that takes less is run again, as the first run is slower than the others."""
-_REPEATS = 3
+_ROUNDS = 3
+"""After a first one: what a computer does besides may slow down one run, hardly the best of several."""
+_HOPELESS = 2.0
+"""Times the fastest's seconds; a network that takes longer is not run again, once it has run twice."""
+_FORMAT = 2
+"""Changes when our own engines become faster."""
+_PACKAGES = ("torch", "llvmlite", "openvino")
+"""Whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:
@@ -32,18 +38,23 @@ def engines(store: Store) -> tuple[Engine, ...]:
 
 
 def prepared(
-    folds: Sequence[Source], device: torch.device, engine: str, store: Store, check: Check = lambda: None
+    folds: Sequence[Source],
+    device: torch.device,
+    engine: str,
+    store: Store,
+    check: Check = lambda: None,
+    measuring: Check = lambda: None,
 ) -> Folds:
     """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
 
-    `check` is called before whatever takes long, and may raise to stop.
+    `check` is called before whatever takes long, and may raise to stop; `measuring` once before engines are measured.
 
     Raises:
         InputError: there is no such engine, or it does not run on `device`.
     """
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
-        order, measured = _fastest_first(folds[0], device, order, store, check)
+        order, measured = _fastest_first(folds[0], device, order, store, check, measuring)
         return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
     return Folds(_all(folds, device, order, check))
 
@@ -87,10 +98,19 @@ class Dependable:
         _log.warning("%s cannot run this network, %s takes over: %s", engine, self._later[0].name, error)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Timed:
     network: Dependable
-    seconds: float
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        return min(self.seconds)
+
+    def run(self, patch: Tensor) -> None:
+        start = time.perf_counter()
+        self.network(patch)
+        self.seconds.append(time.perf_counter() - start)
 
 
 def _order(name: str, available: Sequence[Engine], device: torch.device) -> list[Engine]:
@@ -114,44 +134,55 @@ def _all(folds: Sequence[Source], device: torch.device, order: Sequence[Engine],
 
 
 def _fastest_first(
-    source: Source, device: torch.device, order: list[Engine], store: Store, check: Check
+    source: Source, device: torch.device, order: list[Engine], store: Store, check: Check, measuring: Check
 ) -> tuple[list[Engine], list[Dependable]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
-    key = f"fastest {platform.node()} {torch.get_num_threads()} {torch.__version__} {source.patch} {source.key}"
+    key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
     if known in [engine.name for engine in order]:
         return _beginning_with(known, order), []
+    measuring()
     timed = _timed(source, device, order, check)
-    best = min(timed, key=lambda network: network.seconds)
-    store.write_json(key, {"engine": best.network.engine, "seconds": {t.network.engine: t.seconds for t in timed}})
-    times = ", ".join(f"{t.network.engine} {t.seconds:.3g} s" for t in timed)
+    best = min(timed, key=lambda network: network.best)
+    store.write_json(key, {"engine": best.network.engine, "seconds": {t.network.engine: t.best for t in timed}})
+    times = ", ".join(f"{t.network.engine} {t.best:.3g} s" for t in timed)
     _log.info("%s runs this network fastest on this computer: %s a patch.", best.network.engine, times)
     return _beginning_with(best.network.engine, order), [best.network]
 
 
+def _circumstances(order: Sequence[Engine]) -> str:
+    """What a choice once made depends on: the computer, how much of it is ours, and what can be chosen from."""
+    names = [engine.name for engine in order]
+    versions = {package: _version(package) for package in _PACKAGES}
+    return f"{_FORMAT} {platform.node()} {platform.processor()} {torch.get_num_threads()} {names} {versions}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
 def _timed(source: Source, device: torch.device, order: list[Engine], check: Check) -> list[_Timed]:
-    """The network as each engine that can prepares and runs it."""
+    """The network as each engine that can prepares and runs it: all of them in turns, several times."""
+    patch = torch.randn(1, *source.patch, device=device)
     timed: list[_Timed] = []
     for engine in order:
         check()
-        network = Dependable(source, device, _beginning_with(engine.name, order))
-        seconds = _seconds(network, torch.randn(1, *source.patch, device=device), check)
-        if network.engine not in [t.network.engine for t in timed]:
-            timed.append(_Timed(network, seconds))
+        one = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
+        one.run(patch)
+        if one.network.engine not in [t.network.engine for t in timed]:
+            timed.append(one)
+    running = timed
+    for _ in range(_ROUNDS):
+        for one in running:
+            check()
+            one.run(patch)
+        fastest = min(one.best for one in running)
+        running = [one for one in running if one.best <= _HOPELESS * fastest]
     return timed
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:
     return sorted(order, key=lambda engine: engine.name != name)
-
-
-def _seconds(network: Prepared, patch: Tensor, check: Check) -> float:
-    best = float("inf")
-    for _ in range(_REPEATS):
-        check()
-        start = time.perf_counter()
-        network(patch)
-        best = min(best, time.perf_counter() - start)
-        if best > _QUICK:
-            break
-    return best
