@@ -2,6 +2,7 @@
 
 python Testing/random_model.py 297 FOLDER    prints the folder of the model: TotalSegmentator's at 3 mm
 python Testing/random_model.py 291 FOLDER    the first part of its 1.5 mm model
+python Testing/random_model.py total FOLDER  all five parts of its 1.5 mm model; prints FOLDER
 """
 
 import sys
@@ -9,9 +10,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from trained_folders import totalsegmentator_291, totalsegmentator_297
+from trained_folders import totalsegmentator_291, totalsegmentator_297, totalsegmentator_total
 
-MAKERS = {"297": totalsegmentator_297, "291": totalsegmentator_291}
+MAKERS = {"297": totalsegmentator_297, "291": totalsegmentator_291, "total": totalsegmentator_total}
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in MAKERS:

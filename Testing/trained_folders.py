@@ -132,6 +132,14 @@ def totalsegmentator_291(directory: Path, *, seed: int = 0) -> Path:
     )
 
 
+def totalsegmentator_total(directory: Path, *, seed: int = 0) -> Path:
+    """The five networks of `total` (1.5 mm, 291 to 295) as TotalSegmentator unpacks them, 0.6 GB, in `directory`."""
+    totalsegmentator_task(
+        directory, "total", features=(32, 64, 128, 256, 320, 320), patch_size=(128, 128, 128), seed=seed
+    )
+    return directory
+
+
 def totalsegmentator_task(
     directory: Path,
     name: str,
