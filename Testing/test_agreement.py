@@ -1,17 +1,20 @@
 """The agreement that a level is said to have is measured once, and shown with the level."""
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from pytest import MonkeyPatch, TempPathFactory, approx, fixture
 from trained_folders import make_folder
 
-from TuckerSegLib import agreement
+from TuckerSegLib import agreement, patches
 from TuckerSegLib.agreement import known, predicted, with_agreement
 from TuckerSegLib.cache import Cache
 from TuckerSegLib.levels import levels
 from TuckerSegLib.models.nnunet import TrainedModel, open_folder
+from TuckerSegLib.pipeline import make_ready
 from TuckerSegLib.ranks import Relative
+from TuckerSegLib.training import images
 
 
 @fixture(scope="module")
@@ -21,13 +24,19 @@ def model(tmp_path_factory: TempPathFactory) -> TrainedModel:
 
 
 def test_it_is_measured_once_and_then_known(model: TrainedModel, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement, "_SEEDS", range(2004, 2005))
+    monkeypatch.setattr(agreement, "SEEDS", range(2004, 2005))
     cache, policy = Cache(tmp_path), Relative(0.5)
-    assert known(model, policy, cache) is None
+    level = partial(make_ready, model, policy, cache=cache)
+    assert known(model, policy.settings, cache) is None
     assert with_agreement(levels(model, (1.0, 0.5)), model, cache)[1].agreement is None
-    found = predicted(model, policy, cache)
+    found = predicted(model, policy.settings, level, cache)
     assert 0 <= found.agreement <= 1 and found.how == "1 phantoms"
     monkeypatch.setattr(agreement, "_measured", None)
-    assert known(model, policy, cache) == predicted(model, policy, cache) == found
+    assert known(model, policy.settings, cache) == predicted(model, policy.settings, level, cache) == found
     shown = [level.agreement for level in with_agreement(levels(model, (1.0, 0.5)), model, cache)]
     assert shown == approx([1.0, found.agreement])
+
+
+def test_it_is_measured_on_nothing_that_a_level_was_fitted_trained_or_tested_on() -> None:
+    others = (range(2000), patches.PHANTOM_SEEDS, images.PHANTOM_SEEDS, range(3000, 5000))
+    assert not any(set(agreement.SEEDS) & set(seeds) for seeds in others)

@@ -17,7 +17,8 @@ from pytest import CaptureFixture, MonkeyPatch, approx, fixture, mark, raises
 from trained_folders import make_folder
 from typer.testing import CliRunner
 
-from TuckerSegLib import study
+from TuckerSegLib import agreement, study
+from TuckerSegLib.cache import Cache
 from TuckerSegLib.cli import app, main
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.evaluation import dice, differences, holm, mean_dice, scores, smallest_p
@@ -140,6 +141,7 @@ def test_the_command_measures_each_level_on_each_case(
     folders = ["--images", str(tmp_path / "images"), "--labels", str(tmp_path / "labels")]
     policies = [word for name in ("relative", "budget+data", "8-bit", "l1", "cp") for word in ("-p", name)]
     policies += ["-f", "0.5", "--calibrate", str(tmp_path / "images"), "--html", str(tmp_path / "page.html")]
+    policies += ["--plot", str(tmp_path / "plot.svg")]
     arguments = ["evaluate", "-m", str(model), *folders, *policies, "-o", str(tmp_path / "out"), "--json"]
     monkeypatch.setattr("sys.argv", ["tuckerseg", *arguments])
     capfd.readouterr()
@@ -160,6 +162,8 @@ def test_the_command_measures_each_level_on_each_case(
     assert mean == approx(results[1]["mean_dice"]) and not math.isnan(mean)
     page = (tmp_path / "page.html").read_text()
     assert "http" not in page and f"{results[1]['mean_dice']:.3f}" in page and "no evidence of a difference" in page
+    plot = (tmp_path / "plot.svg").read_text()
+    assert all(f"<!-- {name} -->" in plot for name in ("relative", "budget+data", "8-bit", "l1", "cp", "parameters"))
     monkeypatch.setattr(study, "run", None)
     with raises(SystemExit) as ended:
         main()
@@ -231,6 +235,31 @@ def test_a_network_without_a_factor_has_none_in_its_row(
     assert evaluate([*arguments, "--trained", str(file)])[1]["factor"] is None
 
 
+def test_the_agreement_that_was_expected_is_shown_beside_the_one_that_was_found(
+    phantoms_and_model: tuple[list[str], TrainedModel],
+    tmp_path: Path,
+    monkeypatch: MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(agreement, "SEEDS", range(8, 9))
+    arguments, model = phantoms_and_model
+    policies = [*arguments, "-p", "relative", "-f", "0.5", "-f", "0.9", "-p", "8-bit"]
+    assert all(row["expected_agreement"] is None for row in evaluate(policies))
+    original, *rows = evaluate([*policies, "--expected"])
+    assert original["expected_agreement"] == 1
+    cache = Cache(tmp_path / "cache")
+    for row in rows[:2]:
+        told = agreement.known(model, Relative(row["factor"]).settings, cache)
+        assert told is not None and row["expected_agreement"] == told.agreement, "what the slider shows"
+    errors = [abs(row["expected_agreement"] - row["agreement"]) for row in rows]
+    whole = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert whole["expected_agreement_error"] == approx(np.mean(errors))
+    shown = CliRunner().invoke(app, ["evaluate", *policies, "--expected"]).stdout
+    assert f"Expected agreement is {np.mean(errors):.3f} off on average, over 3 levels" in shown
+    assert f"is {np.mean(errors):.3f} off on average" in (tmp_path / "page.html").read_text()
+    with raises(InputError, match="expected from phantoms 8 to 8: evaluate on others"):
+        evaluate([*arguments, "--phantoms", "7-9", "--expected"])
+
+
 def test_a_network_of_another_model_is_refused(
     phantoms_and_model: tuple[list[str], TrainedModel], tmp_path: Path
 ) -> None:
@@ -266,6 +295,8 @@ def test_an_image_without_its_label_map_is_said(tmp_path: Path) -> None:
         (["--phantoms", "five"], "written like 3000-3005"),
         (["--phantoms", "5-3"], "run backwards"),
         (["--phantoms", "3", "--images", "x"], "Name what to evaluate on"),
+        (["--phantoms", "3", "--plot", "plot.jpeg"], "end it in .png or .svg"),
+        (["--phantoms", "3", "--html", "missing/page.html"], "The folder missing does not exist"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said(

@@ -1,20 +1,25 @@
 """Ranks fitted to a computer: never slower than the layer was or than a level above, and the most accurate as fast."""
 
+import itertools
+import math
 from pathlib import Path
 
 import pytest
 import torch
+from pytest import approx
 from torch import nn
 from trained_folders import make_folder
 
 from TuckerSegLib.cache import Cache
-from TuckerSegLib.compression import convolutions
+from TuckerSegLib.cli_policy import policy_of
+from TuckerSegLib.compression import convolutions, input_shapes
 from TuckerSegLib.engines.store import Store
 from TuckerSegLib.engines.timing import LayerTimes, cropped
 from TuckerSegLib.fitting import Chosen, Fitted, fitted
+from TuckerSegLib.layer_seconds import layer_seconds, seconds_of
 from TuckerSegLib.models.nnunet import TrainedModel, open_folder
 from TuckerSegLib.pipeline import make_ready
-from TuckerSegLib.ranks import Relative
+from TuckerSegLib.ranks import Budget, Relative
 from TuckerSegLib.tucker import Convolution, Ranks
 
 DENSE = 100.0
@@ -115,3 +120,87 @@ def test_2d_layers_are_timed_too(tmp_path: Path) -> None:
     times = LayerTimes(Store(tmp_path))
 
     assert times.seconds(nn.Conv2d(4, 8, 3, padding=1), (4, 16, 16), Ranks(4, 2)) > 0
+
+
+class Bilinear(LayerTimes):
+    """Times in proportion to multiply-adds in whole blocks of eight channels, decomposed or not; none is measured."""
+
+    def __init__(self, slower: float = 1.0) -> None:
+        self._slower = slower
+
+    def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
+        voxels, taps = math.prod(cropped(shape)[1:]), math.prod(layer.kernel_size)
+        if ranks is None:
+            return 1e-9 * voxels * taps * layer.out_channels * layer.in_channels
+        out, into = (-(-rank // 8) * 8 for rank in ranks)
+        work = layer.in_channels * into + taps * out * into + layer.out_channels * out
+        return self._slower * 1e-9 * voxels * work
+
+    def keep(self) -> None:
+        pass
+
+
+def layers_of(model: TrainedModel) -> dict[str, Convolution]:
+    return convolutions(model.network_without_data())
+
+
+def budget(model: TrainedModel, share: float, times: LayerTimes) -> Budget:
+    return Budget(share=share, measure="seconds", seconds=layer_seconds(model, times))
+
+
+def test_a_few_measured_ranks_tell_what_every_rank_takes(model: TrainedModel) -> None:
+    times = Bilinear()
+    layers, shapes = layers_of(model), input_shapes(model.network_without_data(), (1, *model.patch_size))
+    for name, taken in layer_seconds(model, times).items():
+        layer, shape = layers[name], shapes[name]
+        assert taken.dense == approx(times.seconds(layer, shape, None))
+        for out, into in itertools.product({8, 16, 32, 5, 17}, repeat=2):
+            if out <= layer.out_channels and into <= layer.in_channels:
+                assert taken.decomposed[out - 1, into - 1] == approx(times.seconds(layer, shape, Ranks(out, into)))
+
+
+def test_an_input_that_is_timed_in_part_counts_whole() -> None:
+    layer, shape = nn.Conv3d(16, 16, 3), (16, 200, 100, 100)
+    whole, part = math.prod(shape), math.prod(cropped(shape))
+    taken = seconds_of(layer, shape, Bilinear())
+    assert taken.dense == approx(1e-9 * 27 * 16 * whole) and whole > part
+
+
+@pytest.mark.parametrize("share", [0.6, 0.4])
+def test_a_budget_of_seconds_is_kept_and_loses_less_than_published_ranks_that_take_as_long(
+    model: TrainedModel, share: float
+) -> None:
+    network = model.network()
+    network.load_state_dict(model.load_weights()[0])
+    layers, policy = convolutions(network), budget(model, share, Bilinear())
+    ranks = policy.choose(layers)
+    published = next(
+        found
+        for percent in range(99, 0, -1)
+        if policy.cost(layers, found := Relative(percent / 100).choose(layers)) <= share * policy.cost(layers, {})
+    )
+    assert policy.cost(layers, ranks) <= share * policy.cost(layers, {})
+    assert policy.predicted_error(layers, ranks) <= policy.predicted_error(layers, published)
+    assert all(rank % 8 == 0 or rank in (1, 40, 60) for pair in ranks.values() for rank in pair), "what comes for free"
+
+
+def test_layers_that_take_longer_in_three_parts_stay_as_they_are(model: TrainedModel) -> None:
+    layers, policy = layers_of(model), Budget(0.3, measure="seconds", seconds=layer_seconds(model, Bilinear(100)))
+    network = model.network()
+    network.load_state_dict(model.load_weights()[0])
+    assert policy.choose(convolutions(network)) == {} and policy.cost(layers, {}) > 0
+
+
+def test_a_budget_of_other_seconds_is_another_policy(model: TrainedModel, tmp_path: Path) -> None:
+    same, other = (budget(model, 0.5, times) for times in (Bilinear(), Bilinear(1.01)))
+    again, cache = budget(model, 0.5, Bilinear()), Cache(tmp_path)
+    assert cache.path_of(model, same) == cache.path_of(model, again) != cache.path_of(model, other)
+
+
+def test_a_budget_of_seconds_is_made_by_its_name(
+    model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path))
+    monkeypatch.setattr(LayerTimes, "seconds", Bilinear().seconds)
+    made = policy_of("budget", model, share=0.5, measure="seconds")
+    assert made.settings == budget(model, 0.5, Bilinear()).settings

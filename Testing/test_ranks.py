@@ -57,7 +57,7 @@ def decayed(layer: Convolution, decay: float) -> None:
         kernel.mul_(torch.exp(-decay * torch.arange(len(kernel))).reshape(-1, *[1] * (kernel.ndim - 1)))
 
 
-def parameters(layers: Layers, ranks: Mapping[str, Ranks]) -> int:
+def parameters(layers: Layers, ranks: Mapping[str, Ranks]) -> float:
     return Budget(share=1.0).cost(layers, ranks)
 
 
@@ -250,7 +250,8 @@ def test_a_budget_spends_where_it_helps(trained: nn.Module) -> None:
         lambda: Budget(0.3, share=0.3),
         lambda: Budget(1.3),
         lambda: Budget(share=0.0),
-        lambda: Budget(0.3, measure="seconds"),
+        lambda: Budget(0.3, measure="joules"),
+        lambda: Budget(0.3, measure="seconds").choose({"layer": nn.Conv2d(4, 4, 3)}),
         lambda: Budget(0.3, measure="multiply-adds").choose({"layer": nn.Conv2d(4, 4, 3)}),
     ],
 )

@@ -55,7 +55,9 @@ Calibrate = Annotated[
     list[str] | None,
     typer.Option("--calibrate", help="Fit on images: phantoms, a file or a folder (may be repeated); no labels."),
 ]
-Measure = Annotated[str | None, typer.Option("--measure", help="budget: parameters or multiply-adds.")]
+Measure = Annotated[
+    str | None, typer.Option("--measure", help="budget: parameters, multiply-adds, or seconds on this computer.")
+]
 
 
 @app.command()

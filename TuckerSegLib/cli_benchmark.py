@@ -110,19 +110,22 @@ def network(
     engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "auto",
     exact_ranks: Annotated[bool, typer.Option(help="The published ranks, not those that are fast here.")] = False,
     errors: Annotated[bool, typer.Option(help="Compare with double precision, which takes minutes.")] = True,
-    plot: Annotated[Path | None, typer.Option(help="A PNG of seconds against parameters.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="A PNG or SVG of seconds against parameters.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """One patch through the network: each level beside the original as nnU-Net runs it."""
     from . import console
     from .benchmarks import network as measured
     from .benchmarks.computer import computer
+    from .figures import check_plot
     from .ranks import LEVELS
 
+    if plot:
+        check_plot(plot)
     with console.json_alone(as_json), console.errors.status("") as status:
         found = measured.network(model, factor or LEVELS, repeats, exact_ranks, engine, errors, status.update)
     if plot:
-        measured.plot(found, plot)
+        measured.draw(found, plot)
     if as_json:
         console.write_json(measured.as_json(model, found))
         return

@@ -1,6 +1,7 @@
 """`tuckerseg evaluate`: what compression costs in accuracy, measured."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from .errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from .models.nnunet import TrainedModel
-    from .study import Case, Level, Study
+    from .study import Case, Level, Outcome, Study
 
 FITTED = "+data"
 """Ends the name of a policy whose layers are fitted on images."""
@@ -46,7 +47,13 @@ def evaluate(
     ] = None,
     step: Annotated[float, typer.Option(help="How far patches lie apart, as a share of their size.")] = 0.5,
     engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "torch",
+    expected: Annotated[
+        bool, typer.Option("--expected", help="Measure on other phantoms which agreement is to be expected; kept.")
+    ] = False,
     html: Annotated[Path | None, typer.Option(help="A page with plots and tables, in this file.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="A PNG or SVG of Dice against parameters and seconds, in this file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Segment cases whose truth is known at several levels, and test the differences to the original network.
@@ -54,12 +61,19 @@ def evaluate(
     A run that was stopped goes on with the same command.
     """
     from . import console
+    from .accuracy_plot import draw
+    from .figures import check_plot
     from .models import open_model
+    from .output import check_writable
     from .study import study, write
 
     with console.json_alone(as_json):
         _make(output)
-        cases = _cases(phantoms, images, labels)
+        if html:
+            check_writable(html)
+        if plot:
+            check_plot(plot)
+        cases = _cases(phantoms, images, labels, expected)
         opened = open_model(model)
         policies = policy or ([] if trained else ["relative", "budget+data"])
         levels = _levels(opened, policies, factor or [0.5, 0.3], calibrate or ["phantoms"])
@@ -72,11 +86,14 @@ def evaluate(
                 step=step,
                 engine=engine,
                 kept=output / "cases",
+                expected=expected,
                 told=lambda what, n, total: status.update(f"{n} of {total}: {what}"),
             )
         write(done, output)
         if html:
             _write_page(done, html)
+        if plot:
+            draw(done, plot)
     if as_json:
         console.write_json(done.as_json())
     else:
@@ -98,8 +115,9 @@ def _make(folder: Path) -> None:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
 
 
-def _cases(seeds: str, images: Path | None, labels: Path | None) -> "list[Case]":
+def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool) -> "list[Case]":
     from . import study
+    from .agreement import SEEDS
 
     if bool(seeds) == bool(images or labels):
         raise InputError("Name what to evaluate on: either --phantoms, or --images and --labels.")
@@ -111,6 +129,8 @@ def _cases(seeds: str, images: Path | None, labels: Path | None) -> "list[Case]"
     first, last = int(span[1]), int(span[2] or span[1])
     if last < first:
         raise InputError(f"Seeds {seeds} run backwards: write {last}-{first}.")
+    if expected and first <= SEEDS[-1] and last >= SEEDS[0]:
+        raise InputError(f"Agreement is expected from phantoms {SEEDS[0]} to {SEEDS[-1]}: evaluate on others.")
     return study.phantoms(first, last)
 
 
@@ -155,31 +175,23 @@ def _show(study: "Study", output: Path) -> None:
     from . import console
     from .evaluation import smallest_p
 
-    rows = [
-        (
-            outcome.level.name,
-            "" if outcome.level.factor is None else f"{outcome.level.factor:g}",
-            f"{outcome.parameters:,}",
-            console.size(outcome.size),
-            f"{outcome.mean_dice:.3f}",
-            f"{outcome.mean_surface_dice:.3f}",
-            f"{outcome.agreement:.3f}",
-            f"{outcome.without_evidence} of {len(outcome.differences)}",
-        )
-        for outcome in study.outcomes
-    ]
-    columns = (
-        "Policy",
-        "Factor",
-        "Parameters",
-        "Weights",
-        "Dice",
-        "NSD 3 mm",
-        "Agreement",
-        "No evidence of a difference",
-    )
-    console.write_table(f"{study.model}, {len(study.cases)} cases", columns, rows)
-    print(
-        f"With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before Holm's correction.\n"
-        f"{output / 'scores.csv'}, {output / 'results.json'}"
-    )
+    columns: dict[str, Callable[[Outcome], str]] = {
+        "Policy": lambda o: o.level.name,
+        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
+        "Parameters": lambda o: f"{o.parameters:,}",
+        "Weights": lambda o: console.size(o.size),
+        "Dice": lambda o: f"{o.mean_dice:.3f}",
+        "NSD 3 mm": lambda o: f"{o.mean_surface_dice:.3f}",
+        "Agreement": lambda o: f"{o.agreement:.3f}",
+        "Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}",
+        "No evidence of a difference": lambda o: f"{o.without_evidence} of {len(o.differences)}",
+    }
+    if not study.compared:
+        del columns["Expected"]
+    rows = [[cell(outcome) for cell in columns.values()] for outcome in study.outcomes]
+    console.write_table(f"{study.model}, {len(study.cases)} cases", list(columns), rows)
+    print(f"With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before Holm's correction.")
+    if study.expected_error is not None:
+        levels = len(study.compared)
+        print(f"Expected agreement is {study.expected_error:.3f} off on average, over {levels} levels.")
+    print(f"{output / 'scores.csv'}, {output / 'results.json'}")

@@ -7,7 +7,7 @@ from .errors import InputError
 
 if TYPE_CHECKING:
     from .models.nnunet import TrainedModel
-    from .ranks import RankPolicy
+    from .ranks import RankPolicy, Seconds
 
 FACTOR = 0.3
 SHARE = 0.9
@@ -71,8 +71,19 @@ def _budget(model: "TrainedModel", given: Given) -> "RankPolicy":
     from .ranks import Budget
 
     asked = given if "share" in given else {"factor": FACTOR, **given}
+    if given.get("measure") == "seconds":
+        return _with(Budget, {**asked, "seconds": _seconds(model)})
     work = multiply_adds(model.network_without_data(), (model.num_input_channels, *model.patch_size))
     return _with(Budget, {**asked, "work": work})
+
+
+def _seconds(model: "TrainedModel") -> "dict[str, Seconds]":
+    from .cache import Cache
+    from .engines.store import Store
+    from .engines.timing import LayerTimes
+    from .layer_seconds import layer_seconds
+
+    return layer_seconds(model, LayerTimes(Store(Cache().folder)))
 
 
 def _with(policy: Callable[..., "RankPolicy"], settings: Mapping[str, Any]) -> "RankPolicy":

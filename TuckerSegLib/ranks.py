@@ -1,5 +1,6 @@
 """How much of each layer is kept: one small class a policy, all behind `RankPolicy`."""
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,7 +20,7 @@ Values = npt.NDArray[np.float64]
 LEVELS = (1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
 """The published downsampling factors, from most accurate to fastest: the positions of the slider."""
 
-MEASURES = ("parameters", "multiply-adds")
+MEASURES = ("parameters", "multiply-adds", "seconds")
 """What a budget can be given in."""
 
 Settings = dict[str, str | int | float]
@@ -174,8 +175,16 @@ class Vbmf:
 
 
 @dataclass(frozen=True)
+class Seconds:
+    """What a layer takes as it is, and in three parts at each pair of ranks, (O, I)."""
+
+    dense: float
+    decomposed: Values
+
+
+@dataclass(frozen=True)
 class Budget:
-    """The ranks that lose the least of all layers together for a given number of parameters or multiply-adds.
+    """The ranks that lose the least of all layers together for given parameters, multiply-adds or seconds.
 
     What a layer loses is predicted by its spectra (`spectral_errors`), or told. Layers may stay as they are, at no
     loss. (`allocation` for the method.)
@@ -183,7 +192,8 @@ class Budget:
     Args:
         factor: the budget is what `Relative(factor)` takes, or
         share: this share of what the convolutions take as they are; one of the two.
-        measure: "parameters", or "multiply-adds", which needs `work`, each layer's before compression.
+        measure: "parameters", or "multiply-adds", which needs `work`, each layer's before compression, or "seconds",
+            which needs those of each layer.
         errors: (O, I) of layers, what is lost at each pair of ranks, where something is known of the data they see.
 
     Raises:
@@ -194,6 +204,7 @@ class Budget:
     share: float | None = None
     measure: str = "parameters"
     work: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+    seconds: Mapping[str, Seconds] = field(default_factory=dict, repr=False, compare=False)
     errors: Mapping[str, Values] = field(default_factory=dict, repr=False, compare=False)
     name: ClassVar[str] = "budget"
 
@@ -208,7 +219,7 @@ class Budget:
             raise InputError(f"There is no measure {self.measure}: choose {' or '.join(MEASURES)}.")
 
     def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        """Raises InputError where multiply-adds are the measure and a layer's are not known."""
+        """Raises InputError where multiply-adds or seconds are the measure and a layer's are not known."""
         budget = self._budget(layers)
         curves = {name: self._curve(name, layer) for name, layer in layers.items()}
         chosen = allocation.allocate(curves, budget)
@@ -222,7 +233,7 @@ class Budget:
         errors = {name: self._errors(name, layers[name]) for name in ranks}
         return float(sum(errors[name][pair.out - 1, pair.into - 1] for name, pair in ranks.items()))
 
-    def cost(self, layers: Mapping[str, Convolution], ranks: Mapping[str, Ranks]) -> int:
+    def cost(self, layers: Mapping[str, Convolution], ranks: Mapping[str, Ranks]) -> float:
         """What all layers take at these ranks, in the measure; layers without ranks stay as they are."""
         return sum(self._cost(name, layer, ranks.get(name)) for name, layer in layers.items())
 
@@ -230,6 +241,7 @@ class Budget:
     def settings(self) -> Settings:
         asked: Settings = {} if self.factor is None else {"factor": self.factor}
         asked |= {} if self.share is None else {"share": self.share}
+        asked |= {"times": self._digest()} if self.measure == "seconds" else {}
         return {"policy": self.name, **asked, "measure": self.measure}
 
     def _budget(self, layers: Mapping[str, Convolution]) -> float:
@@ -247,19 +259,38 @@ class Budget:
         return {name: Ranks(1, 1) for name in layers}
 
     def _curve(self, name: str, layer: Convolution) -> allocation.Curve:
-        out, into = np.arange(1, layer.out_channels + 1)[:, None], np.arange(1, layer.in_channels + 1)
-        first, core, last = self._unit_costs(name, layer)
-        costs = first * into + core * out * into + last * out
-        return allocation.curve(costs.astype(np.float64), self._errors(name, layer), self._cost(name, layer, None))
+        return allocation.curve(self._costs(name, layer), self._errors(name, layer), self._cost(name, layer, None))
 
     def _errors(self, name: str, layer: Convolution) -> Values:
         return self.errors[name] if name in self.errors else spectral_errors(layer)
 
-    def _cost(self, name: str, layer: Convolution, ranks: Ranks | None) -> int:
+    def _cost(self, name: str, layer: Convolution, ranks: Ranks | None) -> float:
+        if ranks is not None:
+            return float(self._costs(name, layer)[ranks.out - 1, ranks.into - 1])
+        if self.measure == "seconds":
+            return self._seconds(name).dense
+        return self._unit_costs(name, layer)[1] * layer.out_channels * layer.in_channels
+
+    def _costs(self, name: str, layer: Convolution) -> Values:
+        """(O, I): what the layer takes in three parts at each pair of ranks."""
+        if self.measure == "seconds":
+            return self._seconds(name).decomposed
+        out, into = np.arange(1.0, layer.out_channels + 1)[:, None], np.arange(1.0, layer.in_channels + 1)
         first, core, last = self._unit_costs(name, layer)
-        if ranks is None:
-            return core * layer.out_channels * layer.in_channels
-        return first * ranks.into + core * ranks.out * ranks.into + last * ranks.out
+        costs: Values = first * into + core * out * into + last * out
+        return costs
+
+    def _seconds(self, name: str) -> Seconds:
+        if name not in self.seconds:
+            raise InputError("A budget of seconds needs those of every layer: have them measured first.")
+        return self.seconds[name]
+
+    def _digest(self) -> str:
+        """Of all seconds: what was measured elsewhere, or again, leads to other ranks."""
+        found = hashlib.sha256()
+        for name, taken in sorted(self.seconds.items()):
+            found.update(f"{name} {taken.dense} {taken.decomposed.shape}".encode() + taken.decomposed.tobytes())
+        return found.hexdigest()
 
     def _unit_costs(self, name: str, layer: Convolution) -> tuple[int, int, int]:
         """What *first*, *core* and *last* cost for each of their ranks."""

@@ -7,10 +7,9 @@ from html import escape
 import numpy as np
 
 from .evaluation import smallest_p
+from .figures import COLOURS
 from .study import EVIDENCE, Outcome, Study
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#555555")
-"""Told apart by colour-blind readers too (Okabe and Ito)."""
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 420, 300, 52, 44, 14, 14
 
 _STYLE = """
@@ -98,10 +97,10 @@ def _plot(study: Study, across: Callable[[Outcome], float | None], label: str, l
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f"<text x='{middle}' y='{_HEIGHT - 8}' text-anchor='middle'>{label}</text>")
     original, names = study.outcomes[0], list(dict.fromkeys(outcome.level.name for outcome in study.outcomes))
-    whole = f"d='M{_LEFT} {y(original.mean_dice):.1f}H{_WIDTH - _RIGHT}' stroke='{_COLOURS[0]}'"
+    whole = f"d='M{_LEFT} {y(original.mean_dice):.1f}H{_WIDTH - _RIGHT}' stroke='{COLOURS[0]}'"
     parts.append(f"<path {whole} stroke-dasharray='5 4'/>")
     for number, name in enumerate(names):
-        colour = _COLOURS[number % len(_COLOURS)]
+        colour = COLOURS[number % len(COLOURS)]
         mine = sorted(
             (value, o.mean_dice) for o in study.outcomes if o.level.name == name and (value := across(o)) is not None
         )
@@ -114,7 +113,7 @@ def _plot(study: Study, across: Callable[[Outcome], float | None], label: str, l
 
 def _legend(names: Sequence[str]) -> str:
     marks = [
-        f"<span style='color:{_COLOURS[number % len(_COLOURS)]}'>&#9679;</span> {escape(name)}"
+        f"<span style='color:{COLOURS[number % len(COLOURS)]}'>&#9679;</span> {escape(name)}"
         for number, name in enumerate(names)
     ]
     return f"<div>{' &nbsp; '.join(marks)}</div>"
@@ -122,7 +121,7 @@ def _legend(names: Sequence[str]) -> str:
 
 def _outcomes(study: Study) -> str:
     heads = (
-        "Policy", "Factor", "Parameters", "Weights, MB", "Dice", "NSD 3 mm", "Agreement", "Seconds a case",
+        "Policy", "Factor", "Parameters", "Weights, MB", "Dice", "NSD 3 mm", "Agreement", "Expected", "Seconds a case",
         "Median effect", "No evidence of a difference",
     )  # fmt: skip
     rows = [
@@ -134,6 +133,7 @@ def _outcomes(study: Study) -> str:
             f"{o.mean_dice:.3f}",
             f"{o.mean_surface_dice:.3f}",
             f"{o.agreement:.3f}",
+            "" if o.expected is None else f"{o.expected:.3f}",
             f"{o.seconds / len(study.cases):.1f}",
             f"{np.median([d.effect for d in o.differences.values()]):.2f}" if o.differences else "",
             f"{o.without_evidence} of {len(o.differences)}",
@@ -165,11 +165,21 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
+def _expected(study: Study) -> str:
+    if study.expected_error is None:
+        return ""
+    return (
+        "<li><b>Expected</b> is the agreement that was measured before, on other images; it is "
+        f"{study.expected_error:.3f} off on average.</li>"
+    )
+
+
 def _notes(study: Study) -> str:
     return (
         "<h2>How to read this</h2><ul>"
         "<li><b>Dice</b> is the overlap with the truth, 1 complete, 0 none; <b>NSD 3 mm</b> the share of the surface "
         "within 3 mm of it; <b>agreement</b> is Dice with what the original network gives.</li>"
+        f"{_expected(study)}"
         "<li>A difference to the original is tested for every structure (Wilcoxon's signed-rank test, paired by case, "
         "Holm's correction). <b>Effect</b> is the rank-biserial correlation: -1 where every case got worse, 0 where "
         "none or as many got better.</li>"

@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from .agreement import predicted
 from .baselines import Baseline, Reduced
 from .cache import Cache
 from .compression import count_parameters
@@ -87,6 +89,8 @@ def existing(file: Path, original: TrainedModel) -> Level:
 class Outcome:
     """One level over all cases. `agreement` is the mean Dice with the original network's own label maps.
 
+    `expected` is that mean as it was measured before, on other phantoms (`agreement`), where it was.
+
     `size` are bytes of the weights, `seconds` those of all cases together.
 
     `mean_dice` is over classes, of each class's mean over the cases that show it. `differences` are to the original,
@@ -100,6 +104,7 @@ class Outcome:
     mean_dice: float
     mean_surface_dice: float
     agreement: float
+    expected: float | None
     seconds: float
     differences: Mapping[str, Difference]
 
@@ -118,11 +123,25 @@ class Study:
     names: Mapping[int, str]
     outcomes: Sequence[Outcome]
 
+    @property
+    def compared(self) -> list[Outcome]:
+        """The levels whose agreement was known before."""
+        return [outcome for outcome in self.outcomes[1:] if outcome.expected is not None]
+
+    @property
+    def expected_error(self) -> float | None:
+        """How far the expected agreement is from the one that was found, on average over levels."""
+        errors = [
+            abs(outcome.expected - outcome.agreement) for outcome in self.compared if outcome.expected is not None
+        ]
+        return float(np.mean(errors)) if errors else None
+
     def as_json(self) -> dict[str, object]:
         return {
             "model": self.model,
             "cases": list(self.cases),
             "smallest_p": smallest_p(len(self.cases)),
+            "expected_agreement_error": self.expected_error,
             "results": [self._result(outcome) for outcome in self.outcomes],
         }
 
@@ -136,6 +155,7 @@ class Study:
             "mean_dice": outcome.mean_dice,
             "mean_surface_dice": outcome.mean_surface_dice,
             "agreement": outcome.agreement,
+            "expected_agreement": outcome.expected,
             "seconds": outcome.seconds,
             "classes": len(outcome.differences),
             "classes_without_evidence_of_difference": outcome.without_evidence,
@@ -181,17 +201,20 @@ def study(
     device: str = "auto",
     engine: str = "torch",
     kept: Path | None = None,
+    expected: bool = False,
     told: Told | None = None,
 ) -> Study:
     """Segment every case at every level and compare with the truth; patches lie `step` of their size apart.
 
-    What is found of each case stays in the folder `kept`, if there is one, and is not measured again from there.
+    What is found of each case stays in the folder `kept`, if there is one, and is not measured again from there. Where
+    `expected` is wanted, the agreement that a level is said to have is measured as well, unless it is known.
 
     Raises:
         InputError: an image or label map cannot be used, or a label map does not lie on its image's grid.
         OutputError: `kept` cannot be written to.
     """
     every = [Level("original", 1.0, ORIGINAL), *levels]
+    cache = cache or Cache()
     networks = _Networks(model, every, cache, device, engine)
     known: dict[str, list[_Found]] = {}
     for number, case in enumerate(cases):
@@ -219,8 +242,14 @@ def study(
         known[case.name] = [found[key] for key in keys]
     by_level = [{name: found[index] for name, found in known.items()} for index in range(len(every))]
     reference_scores = _by_class(by_level[0], model.labels)
+    before: list[float | None] = [1.0 if expected else None, *(None for _ in levels)]
+    for index, level in enumerate(levels if expected else [], start=1):
+        if told:
+            told(f"expected agreement, {level.title}", len(cases) * len(every), len(cases) * len(every))
+        before[index] = predicted(model, level.policy.settings, partial(networks.ready, index), cache).agreement
     outcomes = [
-        _outcome(level, found, reference_scores, model.labels) for level, found in zip(every, by_level, strict=True)
+        _outcome(level, found, told_before, reference_scores, model.labels)
+        for level, found, told_before in zip(every, by_level, before, strict=True)
     ]
     return Study(model.name, [case.name for case in cases], model.labels, outcomes)
 
@@ -239,9 +268,7 @@ class _Found:
 class _Networks:
     """The levels' networks, each made when it is first needed."""
 
-    def __init__(
-        self, model: TrainedModel, levels: Sequence[Level], cache: Cache | None, device: str, engine: str
-    ) -> None:
+    def __init__(self, model: TrainedModel, levels: Sequence[Level], cache: Cache, device: str, engine: str) -> None:
         self._model, self._levels, self._cache, self._device, self._engine = model, levels, cache, device, engine
         self._made: dict[int, tuple[Ready, int, int]] = {}
 
@@ -354,6 +381,7 @@ def _by_class(found: Mapping[str, _Found], names: Mapping[int, str]) -> dict[str
 def _outcome(
     level: Level,
     found: Mapping[str, _Found],
+    expected: float | None,
     reference: Mapping[str, Sequence[Score]],
     names: Mapping[int, str],
 ) -> Outcome:
@@ -371,6 +399,7 @@ def _outcome(
         _mean(np.mean([s.dice for s in scored]) for scored in classes.values()),
         _mean(np.mean([s.surface_dice for s in scored]) for scored in classes.values()),
         float(np.mean([one.agreement for one in cases])),
+        expected,
         sum(one.seconds for one in cases),
         changes,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..figures import plot
 from ..process import ALLOCATOR, environment
 from ..ranks import LEVELS
 from . import limits
@@ -113,30 +114,26 @@ def as_json(model: str, found: Comparison) -> dict[str, object]:
     }
 
 
-def plot(found: Comparison, path: Path) -> None:
-    """Seconds against parameters, the stock network marked, as a PNG."""
-    import matplotlib
+def draw(found: Comparison, path: Path) -> None:
+    """Seconds against parameters, the stock network marked, as a PNG or SVG.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axis = pyplot.subplots(figsize=(6.4, 4.2))
-    parameters = [level.facts["parameters"] for level in found.levels]
-    axis.plot(parameters, [level.median for level in found.levels], "o-", label="TuckerSeg")
-    axis.plot(parameters, [found.arithmetic(level) for level in found.levels], "--", label="the arithmetic alone")
-    axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
-    for level in found.levels:
-        where = (level.facts["parameters"], level.median)
-        axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
-    axis.set(xscale="log", yscale="log", xlabel="parameters")
-    axis.set_ylabel("seconds a patch", labelpad=14)
-    for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-        formatted("{x:g}")
-    axis.legend()
-    axis.grid(True, which="both", alpha=0.3)
-    figure.tight_layout()
-    figure.savefig(path, dpi=130)
-    pyplot.close(figure)
+    Raises:
+        OutputError: the file has another suffix or cannot be written, or matplotlib is missing.
+    """
+    with plot(path) as (axis,):
+        parameters = [level.facts["parameters"] for level in found.levels]
+        axis.plot(parameters, [level.median for level in found.levels], "o-", label="TuckerSeg")
+        axis.plot(parameters, [found.arithmetic(level) for level in found.levels], "--", label="the arithmetic alone")
+        axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
+        for level in found.levels:
+            where = (level.facts["parameters"], level.median)
+            axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
+        axis.set(xscale="log", yscale="log", xlabel="parameters")
+        axis.set_ylabel("seconds a patch", labelpad=14)
+        for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+            formatted("{x:g}")
+        axis.legend()
+        axis.grid(True, which="both", alpha=0.3)
 
 
 def _program(name: str, model: str) -> AbstractContextManager[Program]:

@@ -7,6 +7,7 @@ few backward a patch give it for all layers; nothing is trained, and there is no
 """
 
 import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from ..compression import convolutions
 
 _CROP = 64
-"""Voxels along each axis that are looked at, of larger patches: the pass backward keeps every activation."""
+"""Voxels along each axis that are looked at, of patches of more than the cube: going backward takes all activations."""
 _DRAWS = 4
 """Of labels for each voxel."""
 
@@ -26,7 +27,7 @@ class Sensitivity:
     """Of one layer's outputs: `metric` (O, O), G summed over a patch's voxels and averaged over patches, and `voxels`.
 
     `voxels` (N, *spatial) tells where it comes from: what an error of one standard deviation in every channel, each for
-    itself, does at each voxel of the patches, or of their first `_CROP` voxels along each axis.
+    itself, does at each voxel of the patches, or of the first `_CROP` along each axis of large ones.
     """
 
     metric: Tensor
@@ -38,7 +39,8 @@ def sensitivities(network: nn.Module, patches: Tensor, seed: int) -> dict[str, S
     network = copy.deepcopy(network).eval().requires_grad_(False)
     layers = {name: _Layer(layer) for name, layer in convolutions(network).items()}
     generator = torch.Generator().manual_seed(seed)
-    window: list[slice] = [slice(_CROP)] * (patches.ndim - 2)
+    large = math.prod(patches.shape[2:]) > _CROP ** (patches.ndim - 2)
+    window = [slice(_CROP if large else None)] * (patches.ndim - 2)
     with torch.enable_grad():
         for one in patches[(slice(None), slice(None), *window)]:
             scores = network(one[None].clone().requires_grad_()).log_softmax(1)[0].flatten(1)
