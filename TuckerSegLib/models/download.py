@@ -77,15 +77,18 @@ def _source(network: Network, licence_number: str | None) -> Source:
 def _fetched_and_unpacked(network: Network, source: Source, report: Report) -> list[str]:
     folder = weights_folder()
     part = folder / f".{network.dataset}.zip.part"
-    with _folder_for(folder), FileLock(part.with_suffix(".lock")):
-        fetch(source, part, lambda done, total: report(network.dataset, done, total))
-        try:
-            new = import_archive(part)
-        except ModelError as error:
+    lock = part.with_suffix(".lock")
+    try:
+        with _folder_for(folder), FileLock(lock):
+            fetch(source, part, lambda done, total: report(network.dataset, done, total))
+            try:
+                new = import_archive(part)
+            except ModelError as error:
+                _forget(part)
+                raise ModelError(f"What {source.url} sent is damaged or holds no nnU-Net: try again later.") from error
             _forget(part)
-            raise ModelError(f"What {source.url} sent is damaged or holds no nnU-Net: try again later.") from error
-        _forget(part)
-    part.with_suffix(".lock").unlink(missing_ok=True)
+    finally:
+        lock.unlink(missing_ok=True)
     if not is_whole(network):
         raise ModelError(f"What {source.url} sent holds no {network.folder}: these are weights of another version.")
     return new

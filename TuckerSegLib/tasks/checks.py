@@ -65,7 +65,7 @@ def check_memory(task: Task, shape: tuple[int, ...], spacing: tuple[float, ...])
     if needed > free:
         raise NotEnoughMemory(
             f"{task.name} needs about {needed / 1e9:.1f} GB of memory for this image and {free / 1e9:.1f} GB are free: "
-            "close other programs, crop the image, or choose a coarser task such as total-fast."
+            "close other programs, crop the image, or choose a task of coarser resolution, if there is one."
         )
 
 
