@@ -22,11 +22,16 @@ _TOGETHER = 8
 
 
 def layer_seconds(model: TrainedModel, times: LayerTimes) -> dict[str, Seconds]:
-    """Of every layer, for one patch of the model; what was not measured before is, which takes minutes."""
+    """Of every layer, for one patch of the model; what was not measured before is, which takes minutes.
+
+    Whoever stops it loses one layer.
+    """
     network = model.network_without_data()
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
-    found = {name: seconds_of(layer, shapes[name], times) for name, layer in convolutions(network).items()}
-    times.keep()
+    found = {}
+    for name, layer in convolutions(network).items():
+        found[name] = seconds_of(layer, shapes[name], times)
+        times.keep()
     return found
 
 
