@@ -212,7 +212,7 @@ def test_what_the_worker_refuses_is_one_line(run: Run) -> None:
 
 def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) -> None:
     make_folder(workplace / "slow", features=(16, 16, 32), patch_size=(32, 32, 32))
-    write_image(workplace / "large.nrrd", np.random.default_rng(0).normal(0, 300, (160, 160, 160)).astype(np.int16))
+    write_image(workplace / "large.nrrd", np.random.default_rng(0).normal(0, 300, (256, 256, 256)).astype(np.int16))
     slow = next((workplace / "slow").rglob("plans.json")).parent
     command = [*COMMAND, "segment", "large.nrrd", "large.nii.gz", "--model", str(slow), "--engine", "torch"]
     running = subprocess.Popen(command, cwd=workplace, env=environment(workplace), stderr=subprocess.PIPE, text=True)
