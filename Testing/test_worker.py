@@ -160,7 +160,7 @@ class TestSegmenting:
         assert 50e6 < finished.peak_memory < 5e9
 
     def test_tells_how_far_it_is(self, client: Client, slow_model: str) -> None:
-        job = client.segment(scan((60, 50, 40)), SegmentRequest(slow_model))
+        job = client.segment(scan((60, 50, 40)), SegmentRequest(slow_model, engine="torch"))
         told = []
         seen_while_running = 0
         while not job.done:

@@ -81,7 +81,7 @@ def compress(
         jobs = [pool.submit(_decomposed, name, layer, ranks.get(name)) for name, layer in layers.items()]
         for done, (layer, job) in enumerate(zip(layers.values(), jobs, strict=True)):
             replacement, report = job.result()
-            _swap(network, {layer: replacement})
+            swap(network, {layer: replacement})
             reports.append(report)
             if step:
                 step(done + 1, len(layers))
@@ -102,7 +102,7 @@ def reshape(network: nn.Module, ranks: Mapping[str, Ranks]) -> nn.Module:
     What a compressed network's stored weights are loaded into.
     """
     layers = convolutions(network)
-    _swap(network, {layers[name]: TuckerConv.like(layers[name], ranks[name]) for name in ranks})
+    swap(network, {layers[name]: TuckerConv.like(layers[name], ranks[name]) for name in ranks})
     return network
 
 
@@ -212,7 +212,7 @@ def _error(layer: Convolution, replacement: TuckerConv) -> float:
     )
 
 
-def _swap(network: nn.Module, replaced: Mapping[nn.Module, nn.Module]) -> None:
+def swap(network: nn.Module, replaced: Mapping[nn.Module, nn.Module]) -> None:
     """Put each replacement wherever its layer is registered, whatever the number of places and names."""
     for parent in list(network.modules()):
         for name, child in parent._modules.items():

@@ -265,11 +265,13 @@ class Budget:
         return self.errors[name] if name in self.errors else spectral_errors(layer)
 
     def _cost(self, name: str, layer: Convolution, ranks: Ranks | None) -> float:
-        if ranks is not None:
-            return float(self._costs(name, layer)[ranks.out - 1, ranks.into - 1])
         if self.measure == "seconds":
-            return self._seconds(name).dense
-        return self._unit_costs(name, layer)[1] * layer.out_channels * layer.in_channels
+            taken = self._seconds(name)
+            return taken.dense if ranks is None else float(taken.decomposed[ranks.out - 1, ranks.into - 1])
+        first, core, last = self._unit_costs(name, layer)
+        if ranks is None:
+            return core * layer.out_channels * layer.in_channels
+        return first * ranks.into + core * ranks.out * ranks.into + last * ranks.out
 
     def _costs(self, name: str, layer: Convolution) -> Values:
         """(O, I): what the layer takes in three parts at each pair of ranks."""

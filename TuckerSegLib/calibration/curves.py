@@ -13,7 +13,7 @@ from torch import Tensor
 from ..ranks import Values, spectral_errors
 from ..tucker import Convolution, kernel_of
 from .layer import Fit, Seen, covariance_of, mean_of, projected, ridge_regression, samples, subspace
-from .taps import has_taps, taps
+from .taps import has_taps, some_voxels, taps
 
 _SHARE = 2
 """One in so many of the voxels that a layer is fitted on."""
@@ -41,17 +41,18 @@ def _lost(conv: Convolution, x: Tensor, seen: Seen, fit: Fit) -> Values:
     kernel, covariance = kernel_of(conv).double(), covariance_of(seen.inputs)
     each = len(seen.voxels)
     count = max(2, math.ceil(samples(conv, fit) / _SHARE / len(x)))
-    chosen = torch.randperm(each, generator=torch.Generator().manual_seed(fit.seed + 1))[:count].sort().values
+    chosen = some_voxels((each,), count, fit.seed + 1)
     rows = (torch.arange(len(x))[:, None] * each + chosen).flatten()
     around = taps(conv, x, seen.voxels[chosen])
     around = around.reshape(len(around), conv.in_channels, -1)
     halves = _Halves(seen.weights[rows])
     wanted, held_out = halves(seen.output[rows])
     there = held_out @ seen.root.T
+    every = subspace(kernel, seen.root, covariance, conv.in_channels)
     ranks = _some_ranks(conv.in_channels)
     columns = []
     for rank in ranks:
-        first = subspace(kernel, seen.root, covariance, rank)
+        first = every[:rank]
         fitted, tried = halves(torch.einsum("sik,ri->srk", around, first.to(around.dtype)).flatten(1))
         prior = projected(kernel, first, covariance)
         whole = seen.root @ (prior + ridge_regression(fitted, wanted - fitted @ prior.T, fit.ridge))

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..compression import LayerReport, Report, Step, convolutions, count_parameters, multiply_adds
+from ..compression import LayerReport, Report, Step, convolutions, count_parameters, multiply_adds, swap
 from ..ranks import Budget, RankPolicy, Settings, Values
 from ..tucker import Convolution, Ranks, TuckerConv, kernel_of
 from .curves import predicted_errors
@@ -190,18 +190,10 @@ def _fitted(
     convs: dict[nn.Module, _FittedConv] = {
         layer: _FittedConv(layer, ranks.get(name), seen[layer], fit, after) for name, layer in layers.items()
     }
-    _replace(network, convs)
+    swap(network, convs)
     network(patches)
-    _replace(network, {fitter: fitter.result() for fitter in convs.values()})
+    swap(network, {fitter: fitter.result() for fitter in convs.values()})
     return convs
-
-
-def _replace(network: nn.Module, replaced: Mapping[nn.Module, nn.Module]) -> None:
-    """Wherever a module is registered, whatever the number of places and names."""
-    for parent in list(network.modules()):
-        for name, child in parent._modules.items():
-            if child is not None and child in replaced:
-                parent._modules[name] = replaced[child]
 
 
 class _FittedConv(nn.Module):
@@ -213,7 +205,7 @@ class _FittedConv(nn.Module):
         self._layer: TuckerConv | Convolution | None = None
         self.seconds = 0.0
 
-    def result(self) -> "TuckerConv | Convolution":
+    def result(self) -> TuckerConv | Convolution:
         assert self._layer is not None, "the network did not use a layer"
         return self._layer
 
@@ -226,7 +218,7 @@ class _FittedConv(nn.Module):
         out: Tensor = self._layer(x)
         return out
 
-    def _fitted_to(self, x: Tensor) -> "TuckerConv | Convolution":
+    def _fitted_to(self, x: Tensor) -> TuckerConv | Convolution:
         (conv,) = self._conv
         if self._ranks is None:
             return fit_whole(conv, x, self._seen, self._fit)

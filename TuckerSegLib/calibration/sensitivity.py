@@ -9,7 +9,7 @@ few backward a patch give it for all layers; nothing is trained, and there is no
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ class Sensitivity:
     """
 
     metric: Tensor
-    voxels: Tensor = field(default_factory=lambda: torch.empty(0))
+    voxels: Tensor
 
 
 def sensitivities(network: nn.Module, patches: Tensor, seed: int) -> dict[str, Sensitivity]:
