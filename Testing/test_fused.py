@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -195,6 +196,36 @@ def test_threads_that_start_later_keep_all_cores() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
+
+
+class _WaitsWhileTraced(nn.Module):
+    """Has `meanwhile` run to its end in another thread, in the middle of its own run."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__()
+        self.convolution = nn.Conv3d(2, 3, 3, padding=1)
+        self._meanwhile = meanwhile
+
+    def forward(self, x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(self._meanwhile).result()
+        out: Tensor = self.convolution(x)
+        return out
+
+
+def test_another_network_runs_on_while_one_is_rewritten() -> None:
+    running, patch = plain_unet((8, 12), 3), torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        expected = running(patch)
+    answers: list[Tensor] = []
+
+    def run() -> None:
+        with torch.no_grad():
+            answers.append(running(patch))
+
+    rewritten(_WaitsWhileTraced(run).eval())
+
+    assert torch.equal(answers[0], expected)
 
 
 def test_a_norm_with_statistics_of_its_own_uses_them() -> None:

@@ -5,6 +5,7 @@ in a row are one. What then stands as *last* -> norm -> activation -> *first* be
 """
 
 import operator
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 _ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
 Node = Any
 """A `torch.fx.Node`; its own annotations leave open what its arguments are."""
+_TRACING = threading.Lock()
 _WORTH_A_PASS = 1.5
 """Times the multiply-adds that it may take to spare one reading and writing of an activation."""
 _WIDER = 4
@@ -33,7 +35,7 @@ def rewritten(network: nn.Module) -> fx.GraphModule:
     Raises:
         Exception: whatever torch.fx raises where a network's course depends on its input.
     """
-    graph = _Graph(fx.symbolic_trace(network))
+    graph = _Graph(_traced(network))
     graph.drop_what_does_nothing()
     graph.split_concatenations()
     graph.compose_pointwise()
@@ -41,6 +43,24 @@ def rewritten(network: nn.Module) -> fx.GraphModule:
     graph.replace_norms()
     graph.replace_convolutions()
     return graph.finished()
+
+
+class _Tracer(fx.Tracer):
+    """Traces one thread's calls: while torch.fx traces, it is told of those of every module in every thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._thread = threading.get_ident()
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        if threading.get_ident() != self._thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+def _traced(network: nn.Module) -> fx.GraphModule:
+    with _TRACING:
+        return fx.GraphModule(network, _Tracer().trace(network))
 
 
 def is_pointwise(module: Any) -> bool:
