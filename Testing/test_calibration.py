@@ -239,13 +239,13 @@ def test_layers_whose_taps_are_not_known_are_decomposed_by_their_weights(patches
 
 def test_patches_are_the_models_own_view_of_the_volumes(model: TrainedModel) -> None:
     volumes = [phantom(seed).image for seed in (9028, 3)]
-    patches = patches_of(model, volumes, count=3, seed=1)
+    patches = patches_of(model, volumes, most=3, seed=1)
     assert patches.shape == (3, 1, *model.patch_size)
-    assert torch.equal(patches, patches_of(model, volumes, count=3, seed=1))
-    assert not torch.equal(patches, patches_of(model, volumes, count=3, seed=2))
-    assert len(patches_of(model, volumes)) == 8
+    assert torch.equal(patches, patches_of(model, volumes, most=3, seed=1))
+    assert not torch.equal(patches, patches_of(model, volumes, most=3, seed=2))
+    assert len(patches_of(model, volumes)) == 24
     small_volume = Volume(volumes[0].voxels[:, :5, :5, :5], Geometry((5, 5, 5), volumes[0].geometry.ijk_to_ras))
-    assert patches_of(model, [small_volume], count=1).shape == (1, 1, *model.patch_size)
+    assert patches_of(model, [small_volume], most=1).shape == (1, 1, *model.patch_size)
 
 
 def test_volumes_are_named_as_phantoms_files_or_folders(tmp_path: Path) -> None:

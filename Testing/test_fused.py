@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from TuckerSegLib.compression import compress
+from TuckerSegLib.compression import compress, convolutions, reshape
 from TuckerSegLib.engines import kernels, machine
 from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
 from TuckerSegLib.engines.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.rewriting import rewritten
+from TuckerSegLib.engines.sliced import SlicedBlock
 from TuckerSegLib.engines.winograd import Winograd, suits_winograd
 from TuckerSegLib.ranks import Relative
 
@@ -74,6 +75,59 @@ def test_a_block_is_its_layers_in_a_row(
         assert answer.shape == expected.shape
         # A norm over few voxels divides by a small deviation, which magnifies the rounding before it.
         assert relative_error(answer, expected) < (1e-3 if has_norm else CLOSE)
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@settings(max_examples=40, deadline=None)
+@given(
+    channels=st.tuples(st.integers(1, 2), st.integers(1, 40)),
+    widths=st.lists(st.integers(1, 30), min_size=1, max_size=3),
+    kernel=st.sampled_from([(3, 3, 3), (1, 3, 3), (3, 1, 5), (2, 3, 3)]),
+    stride=st.sampled_from([(1, 1, 1), (1, 2, 2)]),
+    dilation=st.integers(1, 2),
+    shape=st.tuples(st.integers(1, 3), st.integers(3, 40), st.integers(9, 14), st.integers(9, 12)),
+    has_norm=st.booleans(),
+    has_bias=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_a_sliced_block_is_its_layers_in_a_row(
+    compiled: bool,
+    channels: tuple[int, int],
+    widths: list[int],
+    kernel: tuple[int, int, int],
+    stride: tuple[int, int, int],
+    dilation: int,
+    shape: tuple[int, int, int, int],
+    has_norm: bool,
+    has_bias: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    into, wide = channels
+    layer = nn.Conv3d(into, wide, kernel, stride, (1, 1, 2), (1, 1, dilation), bias=has_bias).requires_grad_(False)
+    norm = norm_with_terms(wide) if has_norm else None
+    consumers = [nn.Conv3d(wide, width, 1).requires_grad_(False) for width in widths]
+    x = torch.randn(shape[0], into, *shape[1:]) + 3
+
+    answers = SlicedBlock(layer, norm, 0.01, consumers, compiled)(x)
+
+    plain = [copy.deepcopy(part).double() for part in (layer, *([norm] if norm else []), nn.LeakyReLU(0.01))]
+    activation = nn.Sequential(*plain)(x.double())
+    for answer, consumer in zip(answers, consumers, strict=True):
+        assert relative_error(answer, copy.deepcopy(consumer).double()(activation)) < CLOSE
+
+
+def test_the_first_layer_of_a_compressed_network_is_sliced_where_it_stays_whole() -> None:
+    network = plain_unet((32, 40), 5)
+    ranks = Relative(0.2).choose(convolutions(network))
+    network = reshape(network, {name: two for name, two in ranks.items() if two.into > 1})
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, 0.0, 0.1)
+    graph, patch = rewritten(network), torch.randn(2, 1, 16, 16, 16)
+
+    assert any(isinstance(module, SlicedBlock) for module in graph.modules())
+    with torch.no_grad():
+        assert relative_error(graph(patch), copy.deepcopy(network).double()(patch.double())) < CLOSE
 
 
 @pytest.mark.parametrize("compiled", COMPILED)

@@ -19,8 +19,8 @@ from .volume import Volume
 PHANTOMS = "phantoms"
 PHANTOM_SEEDS = range(2000, 2004)
 """Phantoms that neither training, the choice of settings nor any test uses."""
-COUNT = 8
-_VOXELS = 4_000_000
+COUNT = 24
+_VOXELS = 4_500_000
 """Of all patches together, about: they run through the network at once."""
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
@@ -34,10 +34,10 @@ def volumes_of(sources: Sequence[str]) -> list[Volume]:
     return [volume for source in sources for volume in _volumes(source)]
 
 
-def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int | None = None, seed: int = 0) -> Tensor:
-    """`count` patches, (count, C, *patch), in turn from each volume at a random place; the same for the same seed.
+def patches_of(model: TrainedModel, volumes: Sequence[Volume], most: int = COUNT, seed: int = 0) -> Tensor:
+    """Patches (N, C, *patch), in turn from each volume at a random place; the same for the same seed.
 
-    Without a count eight, or fewer, but two at least, where they are so large that memory would run short.
+    There are `most` of them, or fewer, but two at least, where they are so large that memory would run short.
 
     A volume that is smaller than a patch is filled up with zeros, as nnU-Net does.
 
@@ -48,7 +48,7 @@ def patches_of(model: TrainedModel, volumes: Sequence[Volume], count: int | None
         raise InputError("There is no image to fit on: name at least one.")
     if model.dimensions == 2:
         raise InputError("Fitting on images needs a 3D model: leave --calibrate out for this one.")
-    count = count or max(2, min(COUNT, _VOXELS // math.prod(model.patch_size)))
+    count = min(most, max(2, _VOXELS // math.prod(model.patch_size)))
     random, seen = np.random.default_rng(seed), [preprocessed(model, volume) for volume in volumes[:count]]
     return torch.stack([_patch(seen[number % len(seen)], model.patch_size, random) for number in range(count)])
 

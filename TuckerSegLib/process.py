@@ -14,8 +14,16 @@ from typing import BinaryIO
 from .errors import WorkerError
 from .protocol import Message, decode, encode
 
-ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""Has glibc keep what is freed: otherwise the kernel zeroes every activation's pages anew. Unknown elsewhere."""
+ALLOCATOR = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
+"""Has glibc keep what is freed: otherwise the kernel zeroes every activation's pages anew. Unknown elsewhere.
+
+Large pages, which PyTorch aligns its tensors to, leave fewer holes between what is kept.
+"""
 
 _PACKAGE = Path(__file__).resolve().parent
 _SECONDS_TO_END = 1.0

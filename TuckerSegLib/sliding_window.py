@@ -97,12 +97,19 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
                 patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
                 prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
                 prediction *= gaussian
-                logits[where] += prediction
+                _add(prediction, logits[where])
                 weight[where[1:]] += gaussian
+                patch = prediction = None  # their memory is the next ones'
             return torch.div(logits, weight, out=logits)
         except Exception:
             del data, logits, weight, patch, prediction  # a full graphics card is tried again with less on it
             raise
+
+
+def _add(part: Tensor, total: Tensor) -> None:
+    """Channel by channel: where their types differ, PyTorch makes copies as large as what it adds at once."""
+    for channel, sums in zip(part, total, strict=True):
+        sums += channel
 
 
 class _Watched(nn.Module):

@@ -18,8 +18,8 @@ from .ranks import RankPolicy
 
 Kept = TypeVar("Kept")
 
-_SHARE = 8
-"""One part in so many of this computer's memory may be taken by networks that wait."""
+_SHARE = 256
+"""One part in so many of this computer's memory may be taken by networks that wait: hardly more than one has."""
 _MODELS = 8
 _CHECKED = ("plans.json", "dataset.json", "fold_*/*.pth")
 

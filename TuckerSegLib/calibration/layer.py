@@ -40,9 +40,9 @@ class Fit:
     three parts are fitted in turn after the first time; `seed` chooses the voxels.
     """
 
-    samples: int = 8192
+    samples: int = 24576
     ridge: float = 0.03
-    rounds: int = 2
+    rounds: int = 4
     seed: int = 0
 
 

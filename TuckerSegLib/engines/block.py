@@ -53,8 +53,8 @@ class FusedBlock(nn.Module):
         super().__init__()
         self.norm, self.slope = norm, slope
         self.register_buffer("weight", last.weight.detach().flatten(1))
-        self.register_buffer("bias", _bias(last))
-        self._consumers = [_Matrix(consumer, len(self.weight)) for consumer in consumers]
+        self.register_buffer("bias", bias_of(last))
+        self._consumers = [Matrix(consumer, len(self.weight)) for consumer in consumers]
         self._kernel: kernels.BlockKernel | None = None
         if compiled and machine.available():
             widths = tuple(consumer.width if consumer.terms else 0 for consumer in self._consumers)
@@ -101,7 +101,7 @@ class FusedBlock(nn.Module):
         mean, covariance = moments(z, self._kernel is not None)
         weight = self.weight.double()
         variance = ((weight @ covariance) * weight).sum(1)
-        scale, shift = _scale_and_shift(self.norm, weight @ mean, variance)
+        scale, shift = scale_and_shift(self.norm, weight @ mean, variance)
         return (weight * scale[:, None]).T.to(z.dtype).contiguous(), shift.to(z.dtype)
 
 
@@ -130,7 +130,7 @@ class WideNorm(nn.Module):
 
     def _one(self, y: Tensor) -> None:
         mean, variance = spread(y, self._kernel is not None)
-        scale, shift = _scale_and_shift(self.norm, mean, variance)
+        scale, shift = scale_and_shift(self.norm, mean, variance)
         scale, shift = scale.to(y.dtype), shift.to(y.dtype)
         if self._kernel:
             scale, shift = kernels.padded(scale), kernels.padded(shift)
@@ -145,12 +145,12 @@ class WideNorm(nn.Module):
         tiles.run(work, y, None if self._kernel else y.shape[1])
 
 
-class _Matrix:
+class Matrix:
     """A pointwise convolution as a matrix product; of None, what leaves the `channels` as they are."""
 
     def __init__(self, layer: Convolution | None, channels: int) -> None:
         self.width = layer.out_channels if layer else channels
-        self.terms = (layer.weight.detach().flatten(1).T.contiguous(), _bias(layer)) if layer else None
+        self.terms = (layer.weight.detach().flatten(1).T.contiguous(), bias_of(layer)) if layer else None
 
     def into(self, x: Tensor, answer: Tensor) -> None:
         if self.terms is None:
@@ -163,7 +163,7 @@ class _Matrix:
         return self.terms and (kernels.padded(self.terms[0]), kernels.padded(self.terms[1]))
 
 
-def _scale_and_shift(norm: Norm, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: Norm, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """What the norm does to numbers of this mean and variance, (C,) each, in double precision."""
     scale = (variance.clamp(min=0) + norm.eps).rsqrt()
     if not norm.affine:
@@ -186,12 +186,13 @@ def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
 def spread(y: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     """Mean and variance (C,) over the rows of `y` (voxels, C), summed in double precision tile by tile."""
     about = _about(y)
-    if compiled:
-        total = _mean(y, lambda _: _kernel_sums(kernels.spread_kernel(len(about)), about), len(about))
-    else:
-        total = _mean(y, lambda _: partial(_torch_spread, about), len(about))
-    offset, squares = total
+    offset, squares = _mean(y, lambda _: sums_of_spread(about, compiled), len(about))
     return about + offset, squares - offset.square()
+
+
+def sums_of_spread(about: Tensor, compiled: bool) -> Callable[[Tensor], Tensor]:
+    """Makes, of some rows, (2, C): the sums of their differences from `about` (C,), and of those squared."""
+    return _kernel_sums(kernels.spread_kernel(len(about)), about) if compiled else partial(_torch_spread, about)
 
 
 def _about(y: Tensor) -> Tensor:
@@ -237,5 +238,5 @@ def _torch_spread(about: Tensor, part: Tensor) -> Tensor:
     return torch.stack([centred.sum(0), centred.square_().sum(0)]).double()
 
 
-def _bias(layer: Convolution) -> Tensor:
+def bias_of(layer: Convolution) -> Tensor:
     return layer.weight.new_zeros(layer.out_channels) if layer.bias is None else layer.bias.detach()

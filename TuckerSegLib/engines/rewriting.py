@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from ..tucker import Convolution
 from .block import FusedBlock, WideNorm
 from .convolution import Fastest, OneDnn, suits_onednn
+from .sliced import SlicedBlock
 from .winograd import suits_winograd
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
@@ -26,6 +27,8 @@ _TRACING = threading.Lock()
 _WORTH_A_PASS = 1.5
 """Times the multiply-adds that it may take to spare one reading and writing of an activation."""
 _WIDER = 4
+_QUICK = 64
+"""Multiply-adds for each number of its answer."""
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
@@ -72,6 +75,16 @@ def is_pointwise(module: Any) -> bool:
     )
 
 
+def is_quick(module: Any) -> bool:
+    """Whether it is a convolution that takes less time than to write and to read its answer."""
+    return (
+        suits_onednn(module)
+        and not is_pointwise(module)
+        and module.stride[0] == 1
+        and module.weight[0].numel() <= _QUICK
+    )
+
+
 class _Graph:
     """A traced network while it is changed."""
 
@@ -104,14 +117,19 @@ class _Graph:
 
     def fuse(self) -> None:
         for node in self._calls(is_pointwise):
-            norm = _only_user(node)
-            activation = norm
-            if _is_norm(self._module(norm)):
-                activation = _only_user(norm)
-            else:
-                norm = None
-            if isinstance(self._module(activation), _ACTIVATIONS):
-                self._fuse(node, norm, activation)
+            norm, activation = self._followed(node)
+            if activation is not None:
+                self._fuse(FusedBlock, node, norm, activation)
+        for node in self._calls(is_quick):
+            norm, activation = self._followed(node)
+            if activation is not None and all(is_pointwise(self._module(user)) for user in activation.users):
+                self._fuse(SlicedBlock, node, norm, activation)
+
+    def _followed(self, node: Node) -> tuple[Node, Node]:
+        """The norm and the activation that follow; None where there are none."""
+        after = _only_user(node)
+        norm, activation = (after, _only_user(after)) if _is_norm(self._module(after)) else (None, after)
+        return norm, activation if isinstance(self._module(activation), _ACTIVATIONS) else None
 
     def replace_norms(self) -> None:
         for node in self._calls(_is_norm):
@@ -176,12 +194,12 @@ class _Graph:
         self._replace(node, self._call(node, _filled(layer, weight, _bias_of_both(inner, outer)), before.args[0]))
         self._traced.graph.erase_node(before)
 
-    def _fuse(self, last: Node, norm: Node, activation: Node) -> None:
+    def _fuse(self, kind: Callable[..., nn.Module], last: Node, norm: Node, activation: Node) -> None:
         users = list(activation.users)
         narrow = [user for user in users if is_pointwise(self._module(user))]
         others = [user for user in users if user not in narrow]
         consumers = [self._module(user) for user in narrow] + ([None] if others else [])
-        block = FusedBlock(self._module(last), self._module(norm), _slope(self._module(activation)), consumers)
+        block = kind(self._module(last), self._module(norm), _slope(self._module(activation)), consumers)
         node = self._call(activation, block, last.args[0])
         for index, user in enumerate([*narrow, *([activation] if others else [])]):
             with self._traced.graph.inserting_after(node):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Image
 
 from ..errors import ModelError
+from ..memory import give_back
 from ..models.totalsegmentator import Network, Task
 from ..pipeline import Ready, run
 from ..progress import Cancellation
@@ -128,6 +129,8 @@ class Steps:
         labels = np.zeros(channels[0].shape, np.uint8)
         pieces = pieces_of(channels[0].shape, task)
         for network in task.networks:
+            if len(task.networks) > 1:
+                give_back()  # what the network before had for its patches would lie beside the next one's
             self._overall.next()
             self._add(task, network, channels, pieces, labels)
         return labels
