@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 import torch
 from architectures import small
 from trained_folders import make_folder
@@ -34,6 +36,32 @@ def test_network_compares_levels_with_the_stock_network(folder: Path, tmp_path: 
         assert level["relative_error"] < 1e-4
         assert len(level["runs"]) == 2
     assert picture.stat().st_size > 0
+
+
+def test_network_tells_each_levels_agreement_on_an_image(folder: Path, tmp_path: Path) -> None:
+    picture, image = tmp_path / "plot.svg", tmp_path / "image.nii.gz"
+    voxels = np.random.default_rng(0).normal(size=(20, 18, 16)).astype(np.float32)
+    sitk.WriteImage(sitk.GetImageFromArray(voxels), image)
+    options = [
+        "--factor",
+        "0.9",
+        "--factor",
+        "1",
+        "--repeats",
+        "1",
+        "--engine",
+        "fused",
+        "--no-errors",
+        "--exact-ranks",
+    ]
+
+    with_image = [*options, "--image", str(image), "--plot", str(picture), "--json"]
+    result = CliRunner().invoke(app, ["benchmark", "network", "--model", str(folder), *with_image])
+
+    assert result.exit_code == 0, result.output
+    changed, original = (level["agreement"] for level in json.loads(result.stdout)["levels"])
+    assert original == 1.0 and 0.0 < changed < 1.0
+    assert "agreement with the original" in picture.read_text()
 
 
 def test_layers_lists_every_convolution(folder: Path) -> None:

@@ -110,7 +110,10 @@ def network(
     engine: Annotated[str, typer.Option(help="auto, fused, openvino or torch.")] = "auto",
     exact_ranks: Annotated[bool, typer.Option(help="The published ranks, not those that are fast here.")] = False,
     errors: Annotated[bool, typer.Option(help="Compare with double precision, which takes minutes.")] = True,
-    plot: Annotated[Path | None, typer.Option(help="A PNG or SVG of seconds against parameters.")] = None,
+    image: Annotated[
+        Path | None, typer.Option("--image", "-i", help="NIfTI file: every level's agreement with the original on it.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="A PNG or SVG of seconds against parameters and agreement.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """One patch through the network: each level beside the original as nnU-Net runs it."""
@@ -123,14 +126,14 @@ def network(
     if plot:
         check_plot(plot)
     with console.json_alone(as_json), console.errors.status("") as status:
-        found = measured.network(model, factor or LEVELS, repeats, exact_ranks, engine, errors, status.update)
+        found = measured.network(model, factor or LEVELS, repeats, exact_ranks, engine, errors, status.update, image)
     if plot:
         measured.draw(found, plot)
     if as_json:
         console.write_json(measured.as_json(model, found))
         return
-    columns = ("Factor", "Engine", "Seconds", "Range", "Faster", "Error", "Parameters", "Bound")
-    rows = [("stock", "torch", *_spread(found.stock), "1.0", "", "", "")]
+    columns = ("Factor", "Engine", "Seconds", "Range", "Faster", "Error", "Parameters", "Bound", "Agreement")
+    rows = [("stock", "torch", *_spread(found.stock), "1.0", "", "", "", "")]
     rows += [
         (
             f"{level.factor:g}",
@@ -140,10 +143,12 @@ def network(
             "" if level.relative_error is None else f"{level.relative_error:.1e}",
             f"{level.facts['parameters']:,}",
             f"{found.arithmetic(level):.2f}",
+            "" if level.agreement is None else f"{level.agreement:.3f}",
         )
         for level in found.levels
     ]
-    console.write_table(f"{model}, one patch", columns, rows)
+    shown = len(columns) if image else -1
+    console.write_table(f"{model}, one patch", columns[:shown], [row[:shown] for row in rows])
     print(f"{found.operations_a_second / 1e9:.0f} GFLOP/s and {found.bytes_a_second / 1e9:.0f} GB/s at most")
     print(", ".join(f"{name} {value}" for name, value in computer().items()))
 

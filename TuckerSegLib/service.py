@@ -118,10 +118,10 @@ class Service:
             raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
         upright = canonical(volume) if request.fit_to_scan else volume
 
-        def prepare(network: Network, leaving: Cancellation) -> Ready:
+        def prepare(network: Network, leaving: Cancellation, loading: ProgressCallback) -> Ready:
             model = self._warm.network(network, request.model)
             policy = _policy(request, model, upright)
-            ready, warm = self._warm.ready(model, policy, request.device, request.engine, lambda _: None, leaving)
+            ready, warm = self._warm.ready(model, policy, request.device, request.engine, loading, leaving)
             return replace(ready, cache_hit=warm or ready.cache_hit)
 
         return segment_task(

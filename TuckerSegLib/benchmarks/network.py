@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..figures import plot
+from ..figures import COLOURS, plot
+from ..io import read_volume
 from ..process import ALLOCATOR, environment
 from ..ranks import LEVELS
 from . import limits
 from .computer import computer
 from .conversation import Program, program
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Tell = Callable[[str], None]
 
@@ -27,6 +31,7 @@ class Timed:
     facts: Mapping[str, Any]
     seconds: list[float] = field(default_factory=list)
     relative_error: float | None = None
+    agreement: float | None = None
 
     @property
     def median(self) -> float:
@@ -58,15 +63,19 @@ def network(
     engine: str = "auto",
     errors: bool = True,
     tell: Tell = lambda _: None,
+    image: Path | None = None,
 ) -> Comparison:
     """Run the first fold of `model` on one patch, `repeats` times at each level, the stock network before each round.
 
     Two processes: the stock network's has the system's allocator, the other the worker's settings. With `errors`, each
-    level's answer is compared with the same weights' in double precision, which takes minutes for a large network.
+    level's answer is compared with the same weights' in double precision, which takes minutes for a large network. With
+    an `image`, every level segments it, and is compared with the original.
 
     Raises:
-        TuckerSegError: the model cannot be used.
+        TuckerSegError: the model or the image cannot be used.
     """
+    if image:
+        read_volume([image])
     with ExitStack() as programs:
         stock_runs = programs.enter_context(_program("stock", model)).ask
         level_runs = programs.enter_context(_program("tuckerseg", model)).ask
@@ -86,6 +95,9 @@ def network(
         for level in levels if errors else []:
             tell(f"factor {level.factor:g} in double precision")
             level.relative_error = level_runs(do="error", factor=level.factor)["relative_error"]
+        for level in levels if image else []:
+            tell(f"the agreement of factor {level.factor:g}")
+            level.agreement = level_runs(do="agree", factor=level.factor, image=str(image))["agreement"]
     tell("this computer's limits")
     return Comparison(stock, levels, limits.operations_a_second(), limits.bytes_a_second())
 
@@ -107,6 +119,7 @@ def as_json(model: str, found: Comparison) -> dict[str, object]:
                 "runs": level.seconds,
                 "speedup": found.speedup(level),
                 "relative_error": level.relative_error,
+                "agreement": level.agreement,
                 "arithmetic_seconds": found.arithmetic(level),
             }
             for level in found.levels
@@ -115,25 +128,35 @@ def as_json(model: str, found: Comparison) -> dict[str, object]:
 
 
 def draw(found: Comparison, path: Path) -> None:
-    """Seconds against parameters, the stock network marked, as a PNG or SVG.
+    """Seconds against parameters and, where it was measured, against agreement, as a PNG or SVG.
 
     Raises:
         OutputError: the file has another suffix or cannot be written, or matplotlib is missing.
     """
-    with plot(path) as (axis,):
+    agreed = [level for level in found.levels if level.agreement is not None]
+    with plot(path, width=10.0 if agreed else 6.4, panels=2 if agreed else 1) as axes:
         parameters = [level.facts["parameters"] for level in found.levels]
-        axis.plot(parameters, [level.median for level in found.levels], "o-", label="TuckerSeg")
-        axis.plot(parameters, [found.arithmetic(level) for level in found.levels], "--", label="the arithmetic alone")
-        axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
-        for level in found.levels:
-            where = (level.facts["parameters"], level.median)
-            axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
-        axis.set(xscale="log", yscale="log", xlabel="parameters")
-        axis.set_ylabel("seconds a patch", labelpad=14)
-        for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
-            formatted("{x:g}")
-        axis.legend()
-        axis.grid(True, which="both", alpha=0.3)
+        arithmetic = [found.arithmetic(level) for level in found.levels]
+        axes[0].plot(parameters, arithmetic, "--", color=COLOURS[1], label="the arithmetic alone")
+        _panel(axes[0], found, found.levels, parameters)
+        axes[0].set(xscale="log", xlabel="parameters")
+        axes[0].legend()
+        if agreed:
+            _panel(axes[1], found, agreed, [level.agreement or 0.0 for level in agreed])
+            axes[1].set_xlabel("agreement with the original (mean Dice)")
+
+
+def _panel(axis: "Axes", found: Comparison, levels: Sequence[Timed], across: Sequence[float]) -> None:
+    axis.plot(across, [level.median for level in levels], "o-", color=COLOURS[0], label="TuckerSeg")
+    axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
+    for level, place in zip(levels, across, strict=True):
+        where = (place, level.median)
+        axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
+    axis.set(yscale="log")
+    axis.set_ylabel("seconds a patch", labelpad=14)
+    for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
+        formatted("{x:g}")
+    axis.grid(True, which="both", alpha=0.3)
 
 
 def _program(name: str, model: str) -> AbstractContextManager[Program]:

@@ -2,22 +2,25 @@
 
 `python -m TuckerSegLib.benchmarks.patches stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line: "run" is
 answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first fold and
-a patch of normal noise.
+a patch of normal noise; "agree" segments an image, and is answered with {"agreement"}.
 """
 
 import sys
 import time
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..evaluation import Labels, mean_dice
 from ..fitting import Fitted
+from ..io import read_volume
 from ..models import open_model
 from ..models.nnunet import TrainedModel
-from ..pipeline import Ready, make_ready
+from ..pipeline import Ready, make_ready, run
 from ..ranks import Relative
 from .exact import in_double
 
@@ -45,6 +48,7 @@ class TuckerSeg:
     def __init__(self, model: TrainedModel) -> None:
         self._model, self._patch = model, _patch(model)
         self._levels: dict[float, Ready] = {}
+        self._original: Labels | None = None
 
     def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
         policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
@@ -69,6 +73,15 @@ class TuckerSeg:
             found = self._levels[factor].network(self._patch)
             exact_norm = torch.linalg.vector_norm(exact)
             return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
+
+    def agree(self, factor: float, image: str) -> dict[str, Any]:
+        """Mean Dice with the label map of the network that nothing was done to."""
+        volume = read_volume([Path(image)])
+        if self._original is None:
+            original = self._levels.get(1.0) or make_ready(self._model, device="cpu", whole=True)
+            self._original = run(original, volume).label_map.labels
+        found = self._original if factor == 1 else run(self._levels[factor], volume).label_map.labels
+        return {"agreement": mean_dice(self._original, found)}
 
 
 def _network(model: TrainedModel) -> nn.Module:

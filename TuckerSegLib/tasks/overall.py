@@ -1,6 +1,7 @@
 """How far a run of several networks is, from how far each of them is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
@@ -23,14 +24,22 @@ class Overall:
         self._current = -1
         self._began = perf_counter()
         self._fraction = 0.0
+        self._waiting = False
 
     def next(self) -> None:
         """The next network is wanted, and loads."""
         self._current += 1
+        self._waiting = True
         self._tell("load" if self._current == 0 else "compress", 0.0)
+
+    def loading(self, progress: Progress) -> None:
+        """What is done to get the next network ready; worth telling while the run waits for it."""
+        if self._waiting and self._progress:
+            self._progress(replace(progress, fraction=self._fraction, seconds_left=self._seconds_left()))
 
     def network(self, progress: Progress) -> None:
         """What the current network says of itself."""
+        self._waiting = False
         self._tell(progress.stage, progress.fraction)
 
     def finish(self) -> None:

@@ -1,7 +1,7 @@
 """A task of TotalSegmentator's over one volume, from the weights it keeps on this computer."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
@@ -17,11 +17,12 @@ from ..ranks import RankPolicy
 from ..volume import LabelMap, Volume
 from .checks import check_licence, modality_warning
 from .images import image_of
-from .levels import Levels, Load
+from .levels import Levels
 from .overall import Overall, costs_of
 from .steps import Steps
 
 _log = logging.getLogger(__name__)
+Prepare = Callable[[Network, Cancellation, ProgressCallback], Ready]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def segment_task(
     device: str = "auto",
     engine: str = "torch",
     cache: Cache | None = None,
-    prepare: Load | None = None,
+    prepare: Prepare | None = None,
     progress: ProgressCallback | None = None,
     cancellation: Cancellation | None = None,
 ) -> TaskResult:
@@ -78,12 +79,14 @@ def segment_task(
     cancellation = cancellation or Cancellation()
     overall = Overall(progress, _costs(wanted, volume))
 
-    def opened(network: Network, leaving: Cancellation) -> Ready:
+    def opened(network: Network, leaving: Cancellation, loading: ProgressCallback) -> Ready:
         model = open_network(network, wanted.name)
-        return make_ready(model, policy, device=device, engine=engine, cache=cache, cancellation=leaving)
+        return make_ready(
+            model, policy, device=device, engine=engine, cache=cache, progress=loading, cancellation=leaving
+        )
 
     def load(network: Network, leaving: Cancellation) -> Ready:
-        ready = (prepare or opened)(network, leaving)
+        ready = (prepare or opened)(network, leaving, overall.loading)
         # TotalSegmentator never averages over mirror images.
         return replace(ready, level=replace(ready.level, mirror_axes=None))
 
