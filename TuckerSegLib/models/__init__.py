@@ -1,5 +1,6 @@
 """Where networks come from."""
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,9 @@ def open_model(which: str | Path, folds: list[int | str] | None = None) -> "Trai
         return open_folder(path, folds)
     if which in task_names():
         return _only_network(str(which))
+    close = difflib.get_close_matches(str(which), [SAMPLE, *task_names()], 1)
+    if close:
+        raise ModelError(f"There is no model {which}: did you mean {close[0]}?")
     raise ModelError(
         f"There is no model {which}: give {SAMPLE}, one of TotalSegmentator's tasks, the folder of a trained nnU-Net "
         f"(the one with plans.json) or a {SUFFIX} file."
