@@ -177,6 +177,12 @@ def test_weights_that_are_there_are_listed_by_task(made: Path, monkeypatch: pyte
     assert open_model(FASTEST).labels == task(FASTEST).structures
 
 
+@pytest.mark.parametrize(("name", "meant"), [("total_fast", "total-fast"), ("sampel", "sample")])
+def test_a_name_that_is_nearly_right_is_answered_with_the_right_one(name: str, meant: str) -> None:
+    with pytest.raises(ModelError, match=f"There is no model {name}: did you mean {meant}"):
+        open_model(name)
+
+
 def test_segmenting_talks_to_nobody_and_writes_nothing(
     made: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
