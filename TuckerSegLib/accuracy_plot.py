@@ -27,7 +27,7 @@ def draw(study: Study, path: Path) -> None:
         _factors(left, study)
         _panel(right, study, lambda outcome: outcome.seconds / cases)
         right.set(xlabel="seconds a case", xlim=(0, None))
-        right.legend(loc="lower right", fontsize=9)
+        right.legend(loc="center left", fontsize=9)
 
 
 def _panel(axis: "Axes", study: Study, across: Callable[[Outcome], float]) -> None:
