@@ -215,7 +215,15 @@ def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) 
     write_image(workplace / "large.nrrd", np.random.default_rng(0).normal(0, 300, (256, 256, 256)).astype(np.int16))
     slow = next((workplace / "slow").rglob("plans.json")).parent
     command = [*COMMAND, "segment", "large.nrrd", "large.nii.gz", "--model", str(slow), "--engine", "torch"]
-    running = subprocess.Popen(command, cwd=workplace, env=environment(workplace), stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command,
+        cwd=workplace,
+        env=environment(workplace),
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell has what it starts in the background ignore Ctrl-C, and so would what these tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 60
     while not (workers := psutil.Process(running.pid).children()) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -182,7 +182,6 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
     from .console import say_warning
 
     client = Client()
-    client.call("ping")  # has it start while the first image is read
 
     def segment(volume: "Volume", request: "SegmentRequest", progress: "ProgressCallback") -> "Finished":
         finished: Finished = client.segment(volume, request).wait(progress)
@@ -191,6 +190,7 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
         return finished
 
     try:
+        client.call("ping")  # has it start while the first image is read
         yield segment
     finally:
         client.close()
