@@ -76,12 +76,13 @@ class TuckerSeg:
 
     def agree(self, factor: float, image: str) -> dict[str, Any]:
         """Mean Dice with the label map of the network that nothing was done to."""
+        if factor == 1:
+            return {"agreement": 1.0}
         volume = read_volume([Path(image)])
         if self._original is None:
             original = self._levels.get(1.0) or make_ready(self._model, device="cpu", whole=True)
             self._original = run(original, volume).label_map.labels
-        found = self._original if factor == 1 else run(self._levels[factor], volume).label_map.labels
-        return {"agreement": mean_dice(self._original, found)}
+        return {"agreement": mean_dice(self._original, run(self._levels[factor], volume).label_map.labels)}
 
 
 def _network(model: TrainedModel) -> nn.Module:

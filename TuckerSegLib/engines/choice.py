@@ -173,31 +173,29 @@ def _timed(
     """
     patch = torch.randn(1, *source.patch, device=device)
     fastest: _Timed | None = None
-    seconds: dict[str, float] = {}
+    seconds: dict[str, list[float]] = {}
     for engine in order:
         check()
         other = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
         other.run(patch)
-        if other.network.engine in seconds:
-            continue
-        both = [fastest, other] if fastest else [other]
-        if fastest:
-            _in_turns(both, patch, check)
-        seconds |= {one.network.engine: one.best for one in both}
-        fastest = min(both, key=lambda one: one.best)
-        del other, both
+        if other.network.engine not in seconds:
+            seconds[other.network.engine] = other.seconds
+            fastest = _faster(fastest, other, patch, check) if fastest else other
+        del other
         give_back()
     assert fastest is not None
-    return fastest.network, seconds
+    return fastest.network, {name: min(runs) for name, runs in seconds.items()}
 
 
-def _in_turns(networks: list[_Timed], patch: Tensor, check: Check) -> None:
+def _faster(one: _Timed, other: _Timed, patch: Tensor, check: Check) -> _Timed:
+    """In turns, several times."""
     for _ in range(_ROUNDS):
-        fastest = min(one.best for one in networks)
-        for one in networks:
+        best = min(one.best, other.best)
+        for network in (one, other):
             check()
-            if one.best <= _HOPELESS * fastest or len(one.seconds) < 2:
-                one.run(patch)
+            if network.best <= _HOPELESS * best or len(network.seconds) < 2:
+                network.run(patch)
+    return min(one, other, key=lambda network: network.best)
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:

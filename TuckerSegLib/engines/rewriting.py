@@ -75,16 +75,6 @@ def is_pointwise(module: Any) -> bool:
     )
 
 
-def is_quick(module: Any) -> bool:
-    """Whether it is a convolution that takes less time than to write and to read its answer."""
-    return (
-        suits_onednn(module)
-        and not is_pointwise(module)
-        and module.stride[0] == 1
-        and module.weight[0].numel() <= _QUICK
-    )
-
-
 class _Graph:
     """A traced network while it is changed."""
 
@@ -120,7 +110,7 @@ class _Graph:
             norm, activation = self._followed(node)
             if activation is not None:
                 self._fuse(FusedBlock, node, norm, activation)
-        for node in self._calls(is_quick):
+        for node in self._calls(_is_quick):
             norm, activation = self._followed(node)
             if activation is not None and all(is_pointwise(self._module(user)) for user in activation.users):
                 self._fuse(SlicedBlock, node, norm, activation)
@@ -249,6 +239,16 @@ def _concatenated(node: Node) -> list[Node]:
 
 def _only_user(node: Node) -> Node:
     return next(iter(node.users)) if len(node.users) == 1 else None
+
+
+def _is_quick(module: Any) -> bool:
+    """Whether it is a convolution that takes less time than to write and to read its answer."""
+    return (
+        suits_onednn(module)
+        and not is_pointwise(module)
+        and module.stride[0] == 1
+        and module.weight[0].numel() <= _QUICK
+    )
 
 
 def _is_norm(module: Any) -> bool:

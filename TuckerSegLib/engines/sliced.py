@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from . import machine, tiles
 from .block import Matrix, Norm, bias_of, scale_and_shift, sums_of_spread
-from .layout import channels_last, empty, matrix
+from .convolution import onednn
+from .layout import empty, matrix
 
 _BYTES = 1 << 22
 """Of the wide activation that a core makes at a time."""
@@ -109,8 +110,4 @@ class _Slices:
 
     def made(self, here: slice, weight: Tensor, bias: Tensor) -> Tensor:
         seen = self._x[:, :, here.start : here.stop + self._beside]
-        a = self._layer
-        answer: Tensor = torch.ops.aten.mkldnn_convolution(
-            channels_last(seen), weight, bias, self._padding, a.stride, a.dilation, a.groups
-        )
-        return answer
+        return onednn(self._layer, seen, weight, bias, self._padding)
