@@ -149,10 +149,11 @@ def draw(found: Comparison, path: Path) -> None:
 def _panel(axis: "Axes", found: Comparison, levels: Sequence[Timed], across: Sequence[float]) -> None:
     axis.plot(across, [level.median for level in levels], "o-", color=COLOURS[0], label="TuckerSeg")
     axis.axhline(found.stock.median, color="0.4", label="the original in PyTorch")
-    for level, place in zip(levels, across, strict=True):
-        where = (place, level.median)
-        axis.annotate(f"{level.factor:g}", where, textcoords="offset points", xytext=(4, 6), fontsize=8)
-    axis.set(yscale="log")
+    for index, (level, place) in enumerate(zip(levels, across, strict=True)):
+        # In turns above and below, where neighbours' labels do not meet.
+        offset = (4, -12) if index % 2 else (-8, 6)
+        axis.annotate(f"{level.factor:g}", (place, level.median), textcoords="offset points", xytext=offset, fontsize=8)
+    axis.set_yscale("log", subs=(2, 5))
     axis.set_ylabel("seconds a patch", labelpad=14)
     for formatted in (axis.yaxis.set_major_formatter, axis.yaxis.set_minor_formatter):
         formatted("{x:g}")
