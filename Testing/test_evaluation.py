@@ -185,6 +185,20 @@ def evaluate(arguments: list[str]) -> list[dict[str, Any]]:
     return results
 
 
+def test_without_label_maps_the_original_is_what_levels_are_compared_with(
+    tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path / "cache"))
+    model = make_folder(tmp_path / "made", spacing=(4, 4, 4))
+    (tmp_path / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 200, (24, 24, 24)).astype(np.uint8)
+    write_segmentation(LabelMap(noise, _grid(24)), tmp_path / "images" / "case.nii.gz")
+    asked = ["-m", str(model), "--images", str(tmp_path / "images"), "-p", "relative", "-f", "0.3"]
+    original, level = evaluate([*asked, "-o", str(tmp_path / "out")])
+    assert original["mean_dice"] == original["mean_surface_dice"] == original["agreement"] == 1
+    assert level["mean_dice"] == approx(level["agreement"]) and level["agreement"] < 1
+
+
 def write_trained(path: Path, level: TrainedModel, scale: float) -> Path:
     """A file of the level's settings, with other weights."""
     weights = [{name: scale * tensor for name, tensor in fold.items()} for fold in level.load_weights()]

@@ -26,8 +26,11 @@ def evaluate(
         str, typer.Option("--model", "-m", help="sample, a task of TotalSegmentator's, or a trained nnU-Net's folder.")
     ] = "sample",
     phantoms: Annotated[str, typer.Option(help="Seeds of phantoms, such as 3000-3005.")] = "",
-    images: Annotated[Path | None, typer.Option(help="A folder of images, with --labels.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="A folder of label maps of the same names.")] = None,
+    images: Annotated[Path | None, typer.Option(help="A folder of images, with --labels or without.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="A folder of label maps of the same names; the original network's own answers without it."),
+    ] = None,
     factor: Annotated[list[float] | None, typer.Option("--factor", "-f", help="May be repeated; 0.5, 0.3.")] = None,
     policy: Annotated[
         list[str] | None,
@@ -56,7 +59,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
-    """Segment cases whose truth is known at several levels, and test the differences to the original network.
+    """Segment cases at several levels, and test the differences to the original network against the truth.
 
     A run that was stopped goes on with the same command.
     """
@@ -119,13 +122,13 @@ def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool)
     from . import study
     from .agreement import SEEDS
 
-    if bool(seeds) == bool(images or labels):
-        raise InputError("Name what to evaluate on: either --phantoms, or --images and --labels.")
-    if images and labels:
+    if bool(seeds) == bool(images) or (labels and not images):
+        raise InputError("Name what to evaluate on: either --phantoms, or --images, with --labels if there are some.")
+    if images:
         return study.cases_in(images, labels)
     span = re.fullmatch(r"(\d+)(?:-(\d+))?", seeds)
     if not span:
-        raise InputError("Seeds are written like 3000-3005, and images need --labels as well.")
+        raise InputError("Seeds are written like 3000-3005.")
     first, last = int(span[1]), int(span[2] or span[1])
     if last < first:
         raise InputError(f"Seeds {seeds} run backwards: write {last}-{first}.")

@@ -1,4 +1,4 @@
-"""What compression costs in accuracy: a model at some levels and policies on cases whose truth is known."""
+"""What compression costs in accuracy: a model at some levels and policies, beside the truth or the original."""
 
 import csv
 import hashlib
@@ -35,10 +35,10 @@ Told = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Case:
-    """An image and its truth on one grid."""
+    """An image and its truth on one grid; where none is known, it is what the original network answers."""
 
     name: str
-    load: Callable[[], tuple[Volume, LabelMap]]
+    load: Callable[[], tuple[Volume, LabelMap | None]]
 
 
 @dataclass(frozen=True)
@@ -166,8 +166,8 @@ class Study:
 def phantoms(first: int, last: int) -> list[Case]:
     """The phantoms of the seeds from `first` to `last`, both included."""
 
-    def load(seed: int) -> Callable[[], tuple[Volume, LabelMap]]:
-        def made() -> tuple[Volume, LabelMap]:
+    def load(seed: int) -> Callable[[], tuple[Volume, LabelMap | None]]:
+        def made() -> tuple[Volume, LabelMap | None]:
             one = phantom(seed)
             return one.image, one.truth
 
@@ -176,18 +176,22 @@ def phantoms(first: int, last: int) -> list[Case]:
     return [Case(f"phantom {seed}", load(seed)) for seed in range(first, last + 1)]
 
 
-def cases_in(images: Path, labels: Path) -> list[Case]:
+def cases_in(images: Path, labels: Path | None = None) -> list[Case]:
     """Every file in `images` with the label map of the same name in `labels`; nnU-Net's ending _0000 is left out.
+
+    Without `labels`, the original network's own answers are the truth.
 
     Raises:
         InputError: there is no such folder, no image, or an image without a label map.
     """
-    for folder in (images, labels):
+    for folder in (images, *([labels] if labels else [])):
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder: name the folders of the images and of their label maps.")
     files = sorted(file for file in images.iterdir() if file.is_file() and not file.name.startswith("."))
     if not files:
         raise InputError(f"There is no image in {images}: choose another folder.")
+    if labels is None:
+        return [_case_without_truth(file) for file in files]
     return [_case(file, labels / file.name.replace("_0000.", ".")) for file in files]
 
 
@@ -223,7 +227,8 @@ def study(
         found = _read(path)
         if not all(key in found for key in keys):
             image, truth = case.load()
-            _check_grid(case.name, image, truth)
+            if truth:
+                _check_grid(case.name, image, truth)
             reference: LabelMap | None = None
             for index, (level, key) in enumerate(zip(every, keys, strict=True)):
                 if told:
@@ -236,7 +241,7 @@ def study(
                     *networks.costs(index),
                     mean_dice(reference.labels, result.label_map.labels),
                     sum(result.seconds.values()),
-                    scores(truth, result.label_map),
+                    scores(truth or reference, result.label_map),
                 )
                 _write(path, found)
         known[case.name] = [found[key] for key in keys]
@@ -350,11 +355,15 @@ def _rows(study: Study) -> Iterator[tuple[object, ...]]:
                 yield outcome.level.name, outcome.level.factor, case, name, *measured.values()
 
 
+def _case_without_truth(image: Path) -> Case:
+    return Case(f"{image.name} beside the original", lambda: (read_volume([image]), None))
+
+
 def _case(image: Path, label_map: Path) -> Case:
     if not label_map.is_file():
         raise InputError(f"There is no label map {label_map} for {image.name}: add it, or take the image away.")
 
-    def load() -> tuple[Volume, LabelMap]:
+    def load() -> tuple[Volume, LabelMap | None]:
         read = read_volume([label_map])
         if read.voxels.min() < 0 or not np.array_equal(read.voxels, np.rint(read.voxels)):
             raise InputError(f"{label_map} holds numbers that are no labels: choose a label map.")
