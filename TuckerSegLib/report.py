@@ -42,7 +42,7 @@ def page(study: Study) -> str:
 def _summary(study: Study) -> str:
     original, *others = study.outcomes
     lines = [
-        f"<p>{len(study.cases)} cases with a known truth were segmented by the original network, which reaches a mean "
+        f"<p>{len(study.cases)} cases were segmented by the original network, which reaches a mean "
         f"Dice of <b>{original.mean_dice:.3f}</b>, and by {len(others)} smaller ones.</p><ul>"
     ]
     best: dict[str, Outcome] = {}
@@ -120,27 +120,24 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def _outcomes(study: Study) -> str:
-    heads = (
-        "Policy", "Factor", "Parameters", "Weights, MB", "Dice", "NSD 3 mm", "Agreement", "Expected", "Seconds a case",
-        "Median effect", "No evidence of a difference",
-    )  # fmt: skip
-    rows = [
-        (
-            o.level.name,
-            "" if o.level.factor is None else f"{o.level.factor:g}",
-            f"{o.parameters:,}",
-            f"{o.size / 1e6:.2f}",
-            f"{o.mean_dice:.3f}",
-            f"{o.mean_surface_dice:.3f}",
-            f"{o.agreement:.3f}",
-            "" if o.expected is None else f"{o.expected:.3f}",
-            f"{o.seconds / len(study.cases):.1f}",
-            f"{np.median([d.effect for d in o.differences.values()]):.2f}" if o.differences else "",
-            f"{o.without_evidence} of {len(o.differences)}",
-        )
-        for o in study.outcomes
-    ]
-    return _table(heads, [[escape(cell) for cell in row] for row in rows])
+    columns: dict[str, Callable[[Outcome], str]] = {
+        "Policy": lambda o: o.level.name,
+        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
+        "Parameters": lambda o: f"{o.parameters:,}",
+        "Weights, MB": lambda o: f"{o.size / 1e6:.2f}",
+        "Dice": lambda o: f"{o.mean_dice:.3f}",
+        "NSD 3 mm": lambda o: f"{o.mean_surface_dice:.3f}",
+        "Agreement": lambda o: f"{o.agreement:.3f}",
+        "Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}",
+        "Seconds a case": lambda o: f"{o.seconds / len(study.cases):.1f}",
+        "Median effect": lambda o: (
+            f"{np.median([d.effect for d in o.differences.values()]):.2f}" if o.differences else ""
+        ),
+        "No evidence of a difference": lambda o: f"{o.without_evidence} of {len(o.differences)}",
+    }
+    if not study.compared:
+        del columns["Expected"]
+    return _table(list(columns), [[escape(cell(o)) for cell in columns.values()] for o in study.outcomes])
 
 
 def _structures(study: Study) -> str:
@@ -177,7 +174,8 @@ def _expected(study: Study) -> str:
 def _notes(study: Study) -> str:
     return (
         "<h2>How to read this</h2><ul>"
-        "<li><b>Dice</b> is the overlap with the truth, 1 complete, 0 none; <b>NSD 3 mm</b> the share of the surface "
+        "<li><b>Dice</b> is the overlap with the truth (with what the original network gives, where no truth was named), "
+        "1 complete, 0 none; <b>NSD 3 mm</b> the share of the surface "
         "within 3 mm of it; <b>agreement</b> is Dice with what the original network gives.</li>"
         f"{_expected(study)}"
         "<li>A difference to the original is tested for every structure (Wilcoxon's signed-rank test, paired by case, "
