@@ -174,9 +174,9 @@ def _expected(study: Study) -> str:
 def _notes(study: Study) -> str:
     return (
         "<h2>How to read this</h2><ul>"
-        "<li><b>Dice</b> is the overlap with the truth (with what the original network gives, where no truth was named), "
-        "1 complete, 0 none; <b>NSD 3 mm</b> the share of the surface "
-        "within 3 mm of it; <b>agreement</b> is Dice with what the original network gives.</li>"
+        "<li><b>Dice</b> is the overlap with the truth, 1 complete, 0 none; <b>NSD 3 mm</b> the share of the surface "
+        "within 3 mm of it; <b>agreement</b> is Dice with what the original network gives, which also stands for the "
+        "truth where none was named.</li>"
         f"{_expected(study)}"
         "<li>A difference to the original is tested for every structure (Wilcoxon's signed-rank test, paired by case, "
         "Holm's correction). <b>Effect</b> is the rank-biserial correlation: -1 where every case got worse, 0 where "
