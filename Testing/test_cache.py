@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from pytest import LogCaptureFixture, MonkeyPatch, fixture, mark, raises
+from safetensors import SafetensorError
 from trained_folders import make_folder
 
 from TuckerSegLib.cache import Cache
@@ -150,9 +151,9 @@ def test_a_full_disk_costs_the_entry_not_the_result(
     model: TrainedModel, cache: Cache, monkeypatch: MonkeyPatch, caplog: LogCaptureFixture
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
-    monkeypatch.setattr("TuckerSegLib.cache.save", full)
+    monkeypatch.setattr("TuckerSegLib.models.compressed.save_file", full)
     level, _ = cache.level(model, LEVEL)
     assert level.compression is not None and "disk is full" in caplog.text
     assert not list(cache.folder.glob("*safetensors*"))

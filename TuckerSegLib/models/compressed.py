@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from ..calibration import Calibrated
 from ..compression import Report, Step, chosen_ranks, compress
 from ..errors import ModelError
+from ..output import system_errors
 from ..ranks import RankPolicy
 from ..tucker import Ranks
 from .nnunet import Compression, TrainedModel, Weights
@@ -71,10 +72,8 @@ def save(model: TrainedModel, path: Path) -> None:
     tensors = {f"{fold}/{name}": t for fold, w in enumerate(model.load_weights()) for name, t in _only_unique(model, w)}
     header = _header(model)
     metadata = {"header": json.dumps(header), "sha256": _digest(header, tensors)}
-    try:
+    with system_errors():
         save_file(tensors, path, metadata)
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
 
 
 def load(path: Path) -> TrainedModel:

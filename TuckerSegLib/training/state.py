@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import ModelError
-from ..output import whole_file
+from ..output import system_errors, whole_file
 
 Tensors = Mapping[str, Tensor]
 
@@ -39,11 +39,8 @@ def save(state: State, path: Path) -> None:
         f"{group}/{n}": t.detach().cpu().contiguous() for group, ts in state.groups.items() for n, t in ts.items()
     }
     metadata = {"origin": state.origin, "record": json.dumps(state.record)}
-    with whole_file(path) as partial:
-        try:
-            save_file({name: t.clone() for name, t in tensors.items()}, partial, metadata)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error
+    with whole_file(path) as partial, system_errors():
+        save_file({name: t.clone() for name, t in tensors.items()}, partial, metadata)
 
 
 def load(path: Path) -> State:
