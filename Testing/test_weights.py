@@ -26,7 +26,7 @@ from TuckerSegLib.io import write_segmentation
 from TuckerSegLib.models import download, installed, open_model, weights
 from TuckerSegLib.models.download import Source, fetch, install
 from TuckerSegLib.models.totalsegmentator import Network, Task, task, task_names
-from TuckerSegLib.models.weights import import_archive, is_installed, weights_folder
+from TuckerSegLib.models.weights import check_installed, import_archive, is_installed, weights_folder
 from TuckerSegLib.pipeline import make_ready
 from TuckerSegLib.progress import Cancellation, Progress
 from TuckerSegLib.ranks import LEVELS, Relative
@@ -168,6 +168,16 @@ def test_missing_weights_are_one_line_with_the_folder_and_both_ways_out(home: Pa
     assert str(weights_folder()) in said and "\n" not in said
     assert f"models install {FASTEST}" in said and "models import FILE.zip" in said
     assert not home.exists()
+
+
+def test_what_looks_for_chosen_structures_is_installed_by_its_own_name(home: Path) -> None:
+    chosen = task("total").only(["liver"])
+    finder, own = chosen.all_networks()
+    assert (chosen.installed_with(finder), chosen.installed_with(own)) == ("total-fastest", "total")
+    with pytest.raises(ModelError, match="models install total-fastest'"):
+        check_installed(chosen)
+    cropped = task("lung_vessels")
+    assert {cropped.installed_with(network) for network in cropped.all_networks()} == {"lung_vessels"}
 
 
 def test_weights_that_are_there_are_listed_by_task(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

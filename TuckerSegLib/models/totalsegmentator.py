@@ -126,6 +126,11 @@ class Task:
         second = self.refined_by.all_networks() if self.refined_by else ()
         return (*first, *second, *self.networks)
 
+    def installed_with(self, network: Network) -> str:
+        """The task that brings one of `all_networks`: where to look for chosen structures is another task's to find."""
+        own = network in task(self.name).all_networks()
+        return self.name if own or self.crop is None else self.crop.task.name
+
 
 def available() -> bool:
     """Whether TotalSegmentator is installed, whose tables these are."""

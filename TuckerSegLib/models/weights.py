@@ -77,7 +77,7 @@ def check_installed(task: Task) -> None:
     for network in task.all_networks():
         reason = _missing(network)
         if reason:
-            raise ModelError(f"{reason}: {ways_out(task.name)}.")
+            raise ModelError(f"{reason}: {ways_out(task.installed_with(network))}.")
 
 
 def ways_out(task: str) -> str:
