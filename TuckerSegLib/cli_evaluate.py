@@ -1,7 +1,6 @@
 """`tuckerseg evaluate`: what compression costs in accuracy, measured."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ from .errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from .models.nnunet import TrainedModel
-    from .study import Case, Level, Outcome, Study
+    from .study import Case, Level, Study
 
 FITTED = "+data"
 """Ends the name of a policy whose layers are fitted on images."""
@@ -177,22 +176,11 @@ def _existing(model: "TrainedModel", files: list[Path], taken: list[str]) -> "li
 def _show(study: "Study", output: Path) -> None:
     from . import console
     from .evaluation import smallest_p
+    from .study import columns
 
-    columns: dict[str, Callable[[Outcome], str]] = {
-        "Policy": lambda o: o.level.name,
-        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
-        "Parameters": lambda o: f"{o.parameters:,}",
-        "Weights": lambda o: console.size(o.size),
-        "Dice": lambda o: f"{o.mean_dice:.3f}",
-        "NSD 3 mm": lambda o: f"{o.mean_surface_dice:.3f}",
-        "Agreement": lambda o: f"{o.agreement:.3f}",
-        "Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}",
-        "No evidence of a difference": lambda o: f"{o.without_evidence} of {len(o.differences)}",
-    }
-    if not study.compared:
-        del columns["Expected"]
-    rows = [[cell(outcome) for cell in columns.values()] for outcome in study.outcomes]
-    console.write_table(f"{study.model}, {len(study.cases)} cases", list(columns), rows)
+    shown = columns(study, {"Weights": lambda o: console.size(o.size)})
+    rows = [[cell(outcome) for cell in shown.values()] for outcome in study.outcomes]
+    console.write_table(f"{study.model}, {len(study.cases)} cases", list(shown), rows)
     print(f"With {len(study.cases)} cases no p is below {smallest_p(len(study.cases)):.2g} before Holm's correction.")
     if study.expected_error is not None:
         levels = len(study.compared)

@@ -94,8 +94,11 @@ def system_errors() -> Iterator[None]:
     try:
         yield
     except SafetensorError as error:
-        number = re.search(r"os error (\d+)", str(error))
-        raise (OSError(int(number[1]), os.strerror(int(number[1]))) if number else OSError(str(error))) from error
+        told = re.search(r"([^:]+) \(os error (\d+)\)", str(error))
+        if told is None:
+            raise OSError(str(error)) from error
+        reason, number = told[1].strip(), int(told[2])
+        raise OSError(number, reason, None, number) from error  # the last one is Windows' own number, elsewhere ignored
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .evaluation import smallest_p
 from .figures import COLOURS
-from .study import EVIDENCE, Outcome, Study
+from .study import EVIDENCE, Outcome, Study, columns
 
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _RIGHT = 420, 300, 52, 44, 14, 14
 
@@ -120,24 +120,17 @@ def _legend(names: Sequence[str]) -> str:
 
 
 def _outcomes(study: Study) -> str:
-    columns: dict[str, Callable[[Outcome], str]] = {
-        "Policy": lambda o: o.level.name,
-        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
-        "Parameters": lambda o: f"{o.parameters:,}",
-        "Weights, MB": lambda o: f"{o.size / 1e6:.2f}",
-        "Dice": lambda o: f"{o.mean_dice:.3f}",
-        "NSD 3 mm": lambda o: f"{o.mean_surface_dice:.3f}",
-        "Agreement": lambda o: f"{o.agreement:.3f}",
-        "Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}",
-        "Seconds a case": lambda o: f"{o.seconds / len(study.cases):.1f}",
-        "Median effect": lambda o: (
-            f"{np.median([d.effect for d in o.differences.values()]):.2f}" if o.differences else ""
-        ),
-        "No evidence of a difference": lambda o: f"{o.without_evidence} of {len(o.differences)}",
-    }
-    if not study.compared:
-        del columns["Expected"]
-    return _table(list(columns), [[escape(cell(o)) for cell in columns.values()] for o in study.outcomes])
+    shown = columns(
+        study,
+        {"Weights, MB": lambda o: f"{o.size / 1e6:.2f}"},
+        {
+            "Seconds a case": lambda o: f"{o.seconds / len(study.cases):.1f}",
+            "Median effect": lambda o: (
+                f"{np.median([d.effect for d in o.differences.values()]):.2f}" if o.differences else ""
+            ),
+        },
+    )
+    return _table(list(shown), [[escape(cell(o)) for cell in shown.values()] for o in study.outcomes])
 
 
 def _structures(study: Study) -> str:

@@ -114,6 +114,10 @@ class Outcome:
         return sum(d.corrected >= EVIDENCE for d in self.differences.values())
 
 
+Columns = dict[str, Callable[[Outcome], str]]
+"""By its heading, what a column shows of an outcome."""
+
+
 @dataclass(frozen=True)
 class Study:
     """All outcomes, the original's first, with the structures' names by label."""
@@ -184,15 +188,13 @@ def cases_in(images: Path, labels: Path | None = None) -> list[Case]:
     Raises:
         InputError: there is no such folder, no image, or an image without a label map.
     """
-    for folder in (images, *([labels] if labels else [])):
+    for folder in filter(None, (images, labels)):
         if not folder.is_dir():
             raise InputError(f"{folder} is not a folder: name the folders of the images and of their label maps.")
     files = sorted(file for file in images.iterdir() if file.is_file() and not file.name.startswith("."))
     if not files:
         raise InputError(f"There is no image in {images}: choose another folder.")
-    if labels is None:
-        return [_case_without_truth(file) for file in files]
-    return [_case(file, labels / file.name.replace("_0000.", ".")) for file in files]
+    return [_case(file, labels and labels / file.name.replace("_0000.", ".")) for file in files]
 
 
 def study(
@@ -327,6 +329,23 @@ def _write(path: Path | None, found: Mapping[str, _Found]) -> None:
             partial.write_text(json.dumps({key: asdict(one) for key, one in found.items()}))
 
 
+def columns(study: Study, weights: Columns, further: Columns | None = None) -> Columns:
+    """What a table of a study shows of each outcome: `weights` is their size, `further` comes near the end."""
+    expected: Columns = {"Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}"}
+    return {
+        "Policy": lambda o: o.level.name,
+        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
+        "Parameters": lambda o: f"{o.parameters:,}",
+        **weights,
+        "Dice": lambda o: f"{o.mean_dice:.3f}",
+        "NSD 3 mm": lambda o: f"{o.mean_surface_dice:.3f}",
+        "Agreement": lambda o: f"{o.agreement:.3f}",
+        **(expected if study.compared else {}),
+        **(further or {}),
+        "No evidence of a difference": lambda o: f"{o.without_evidence} of {len(o.differences)}",
+    }
+
+
 def write(study: Study, folder: Path) -> None:
     """`scores.csv`, a row for each structure of each case at each level, and `results.json`, into `folder`.
 
@@ -355,21 +374,19 @@ def _rows(study: Study) -> Iterator[tuple[object, ...]]:
                 yield outcome.level.name, outcome.level.factor, case, name, *measured.values()
 
 
-def _case_without_truth(image: Path) -> Case:
-    return Case(f"{image.name} beside the original", lambda: (read_volume([image]), None))
-
-
-def _case(image: Path, label_map: Path) -> Case:
+def _case(image: Path, label_map: Path | None) -> Case:
+    if label_map is None:
+        return Case(f"{image.name} beside the original", lambda: (read_volume([image]), None))
     if not label_map.is_file():
         raise InputError(f"There is no label map {label_map} for {image.name}: add it, or take the image away.")
+    return Case(label_map.name, lambda: (read_volume([image]), _label_map(label_map)))
 
-    def load() -> tuple[Volume, LabelMap | None]:
-        read = read_volume([label_map])
-        if read.voxels.min() < 0 or not np.array_equal(read.voxels, np.rint(read.voxels)):
-            raise InputError(f"{label_map} holds numbers that are no labels: choose a label map.")
-        return read_volume([image]), LabelMap(read.voxels[0].astype(np.uint16), read.geometry)
 
-    return Case(label_map.name, load)
+def _label_map(path: Path) -> LabelMap:
+    read = read_volume([path])
+    if read.voxels.min() < 0 or not np.array_equal(read.voxels, np.rint(read.voxels)):
+        raise InputError(f"{path} holds numbers that are no labels: choose a label map.")
+    return LabelMap(read.voxels[0].astype(np.uint16), read.geometry)
 
 
 def _check_grid(name: str, image: Volume, truth: LabelMap) -> None:
