@@ -19,6 +19,7 @@ from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
 from TuckerSegLib.engines.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.rewriting import rewritten
 from TuckerSegLib.engines.sliced import SlicedBlock
+from TuckerSegLib.engines.upsampling import Upsampling, leaves_no_overlap
 from TuckerSegLib.engines.winograd import Winograd, suits_winograd
 from TuckerSegLib.ranks import Relative
 
@@ -347,3 +348,53 @@ def test_a_convolution_runs_as_what_was_faster_at_it(slow: type[nn.Module], monk
 
     assert relative_error(fastest(x), copy.deepcopy(layer).double()(x.double())) < CLOSE
     assert not isinstance(fastest.form, slow)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    dimensions=st.sampled_from([2, 3]),
+    channels=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    data=st.data(),
+    batch=st.integers(1, 3),
+    has_bias=st.booleans(),
+    added=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_a_way_up_is_its_transposed_convolution(
+    dimensions: int,
+    channels: tuple[int, int],
+    data: st.DataObject,
+    batch: int,
+    has_bias: bool,
+    added: bool,
+    seed: int,
+) -> None:
+    torch.manual_seed(seed)
+    kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(dimensions))
+    shape = [data.draw(st.integers(1, 9)) for _ in range(dimensions)]
+    kind = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
+    layer = kind(*channels, kernel, kernel, bias=has_bias).requires_grad_(False)
+    assert leaves_no_overlap(layer)
+    x = torch.randn(batch, channels[0], *shape)
+    expected = copy.deepcopy(layer).double()(x.double())
+    onto = torch.randn(expected.shape) if added else None
+
+    answer = Upsampling(layer)(x, None if onto is None else onto.clone())
+
+    assert relative_error(answer, expected if onto is None else expected + onto) < CLOSE
+
+
+def test_the_way_up_is_added_to_what_lies_beside_it() -> None:
+    """So that a decoder's widest activations never exist together."""
+    network, _ = compress(plain_unet((8, 16, 32), 5), Relative(0.5, minimum=2))
+
+    made = rewritten(network)
+
+    ways_up = [node for node in made.graph.nodes if isinstance(_module(made, node), Upsampling)]
+    assert ways_up
+    assert all(len(node.args) == 2 for node in ways_up)
+    assert not any(isinstance(module, nn.ConvTranspose3d) for module in made.modules())
+
+
+def _module(made: Any, node: Any) -> nn.Module | None:
+    return made.get_submodule(node.target) if node.op == "call_module" else None

@@ -7,6 +7,8 @@ from contextlib import suppress
 
 import psutil
 
+from . import workspace
+
 
 def peak_memory() -> int:
     """The most bytes this process has had in physical memory at once, since it started."""
@@ -19,7 +21,8 @@ def peak_memory() -> int:
 
 
 def give_back() -> None:
-    """Have the allocator return to the system what it keeps for later, where it knows how to (glibc)."""
+    """Return to the system what is kept for later: in the workspace, and by the allocator where it knows how (glibc)."""
     gc.collect()
+    workspace.give_back()
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

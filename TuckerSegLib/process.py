@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from . import workspace
 from .errors import WorkerError
 from .protocol import Message, decode, encode
 
@@ -19,11 +20,9 @@ ALLOCATOR = {
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "THP_MEM_ALLOC_ENABLE": "1",
+    **workspace.SETTING,
 }
-"""Has glibc keep what is freed: otherwise the kernel zeroes every activation's pages anew. Unknown elsewhere.
-
-Large pages, which PyTorch aligns its tensors to, leave fewer holes between what is kept.
-"""
+"""Keeps what is freed, in large pages: otherwise the kernel zeroes every activation's anew. Linux with glibc."""
 
 _PACKAGE = Path(__file__).resolve().parent
 _SECONDS_TO_END = 1.0

@@ -88,14 +88,17 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
         try:
             data = data.to(home)
-            logits = torch.zeros((channels, *data.shape[1:]), **options)
-            weight = torch.zeros(data.shape[1:], **options)
             gaussian = compute_gaussian(
                 tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
             )
             for where in slicers:
                 patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
                 prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
+                if self._features and len(slicers) == 1:
+                    return prediction  # its own weighted mean
+                if logits is None:  # not beside the first patch
+                    logits = torch.zeros((channels, *data.shape[1:]), **options)
+                    weight = torch.zeros(data.shape[1:], **options)
                 prediction *= gaussian
                 _add(prediction, logits[where])
                 weight[where[1:]] += gaussian

@@ -1,9 +1,13 @@
 """Images with channels last in memory: a patch is a matrix (voxels, channels)."""
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .. import workspace
 
 
 def memory_format(dimensions: int) -> Any:
@@ -22,9 +26,12 @@ def channels_last(x: Tensor) -> Tensor:
     return rows.as_strided(rows.shape, (*rows.stride()[:-1], 1)).movedim(-1, 1)
 
 
-def empty(like: Tensor, channels: int) -> Tensor:
-    """(N, channels, *spatial) for `like` (N, C, *spatial)."""
-    return like.new_empty((len(like), *like.shape[2:], channels)).movedim(-1, 1)
+def empty(like: Tensor, channels: int, spatial: Sequence[int] | None = None) -> Tensor:
+    """(N, channels, *spatial) for `like` (N, C, *spatial), or as large as is said; on the CPU in single precision."""
+    shape = (len(like), *(like.shape[2:] if spatial is None else spatial), channels)
+    room = workspace.take(prod(shape))
+    rows = like.new_empty(shape) if room is None else torch.from_numpy(room).view(shape)
+    return rows.movedim(-1, 1)
 
 
 def matrix(image: Tensor) -> Tensor:

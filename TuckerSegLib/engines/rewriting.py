@@ -16,6 +16,7 @@ from ..tucker import Convolution
 from .block import FusedBlock, WideNorm
 from .convolution import Fastest, OneDnn, suits_onednn
 from .sliced import SlicedBlock
+from .upsampling import Upsampling, leaves_no_overlap
 from .winograd import suits_winograd
 
 _POINTWISE = (nn.Conv2d, nn.Conv3d)
@@ -102,7 +103,7 @@ class _Graph:
                 continue
             if is_pointwise(self._module(before)):
                 self._compose(before, node)
-            elif _leaves_no_overlap(self._module(before)):
+            elif leaves_no_overlap(self._module(before)):
                 self._compose_transposed(before, node)
 
     def fuse(self) -> None:
@@ -137,6 +138,8 @@ class _Graph:
             block = self._call(node, FusedBlock(self._module(node), None, 1.0, [None]), node.args[0])
             with self._traced.graph.inserting_before(node):
                 self._replace(node, self._traced.graph.call_function(operator.getitem, (block, 0)))
+        for node in self._calls(leaves_no_overlap):
+            self._upsample(node)
         for node in self._calls(suits_onednn):
             layer = self._module(node)
             fast = Fastest(layer) if suits_winograd(layer) else OneDnn(layer)
@@ -184,6 +187,16 @@ class _Graph:
         self._replace(node, self._call(node, _filled(layer, weight, _bias_of_both(inner, outer)), before.args[0]))
         self._traced.graph.erase_node(before)
 
+    def _upsample(self, node: Node) -> None:
+        """Added to the other part of a concatenation, where it is one's part."""
+        layer, total = Upsampling(self._module(node)), _only_user(node)
+        if total is None or total.target is not _added:
+            self._replace(node, self._call(node, layer, node.args[0]))
+            return
+        (other,) = (part for part in total.args if part is not node)
+        self._replace(total, self._call(total, layer, node.args[0], other))
+        self._traced.graph.erase_node(node)
+
     def _fuse(self, kind: Callable[..., nn.Module], last: Node, norm: Node, activation: Node) -> None:
         users = list(activation.users)
         narrow = [user for user in users if is_pointwise(self._module(user))]
@@ -208,12 +221,12 @@ class _Graph:
             return None
         return self._traced.get_submodule(str(node.target))
 
-    def _call(self, before: Node, module: nn.Module, argument: Node) -> Node:
+    def _call(self, before: Node, module: nn.Module, *arguments: Node) -> Node:
         self._made += 1
         name = f"rewritten_{self._made}"
         self._traced.add_submodule(name, module)
         with self._traced.graph.inserting_before(before):
-            return self._traced.graph.call_module(name, (argument,))
+            return self._traced.graph.call_module(name, arguments)
 
     def _replace(self, node: Node, other: Node) -> None:
         node.replace_all_uses_with(other)
@@ -284,12 +297,6 @@ def _bias_of_both(inner: Convolution, outer: Convolution) -> Tensor | None:
 def _widens(module: Any) -> bool:
     """Whether it is a pointwise convolution that is hardly more than writing its answer, such as a decomposed head."""
     return is_pointwise(module) and module.out_channels > _WIDER * module.in_channels
-
-
-def _leaves_no_overlap(module: Any) -> bool:
-    """Whether each number of its answer comes from one place of its input."""
-    transposed = isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)) and module.groups == 1
-    return transposed and module.kernel_size == module.stride and not any((*module.padding, *module.output_padding))
 
 
 def _added(left: Tensor, right: Tensor) -> Tensor:
