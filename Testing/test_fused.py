@@ -18,7 +18,7 @@ from TuckerSegLib.engines import kernels, machine
 from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
 from TuckerSegLib.engines.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.rewriting import rewritten
-from TuckerSegLib.engines.sliced import SlicedBlock
+from TuckerSegLib.engines.sliced import SlicedBlock, SlicedConvolution
 from TuckerSegLib.engines.upsampling import Upsampling, leaves_no_overlap
 from TuckerSegLib.engines.winograd import Winograd, suits_winograd
 from TuckerSegLib.ranks import Relative
@@ -112,6 +112,7 @@ def test_a_sliced_block_is_its_layers_in_a_row(
 
     answers = SlicedBlock(layer, norm, 0.01, consumers, compiled)(x)
 
+    assert relative_error(SlicedConvolution(layer)(x), copy.deepcopy(layer).double()(x.double())) < CLOSE
     plain = [copy.deepcopy(part).double() for part in (layer, *([norm] if norm else []), nn.LeakyReLU(0.01))]
     activation = nn.Sequential(*plain)(x.double())
     for answer, consumer in zip(answers, consumers, strict=True):
@@ -372,7 +373,7 @@ def test_a_way_up_is_its_transposed_convolution(
     torch.manual_seed(seed)
     kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(dimensions))
     shape = [data.draw(st.integers(1, 9)) for _ in range(dimensions)]
-    kind = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
+    kind: Any = nn.ConvTranspose2d if dimensions == 2 else nn.ConvTranspose3d
     layer = kind(*channels, kernel, kernel, bias=has_bias).requires_grad_(False)
     assert leaves_no_overlap(layer)
     x = torch.randn(batch, channels[0], *shape)
@@ -398,3 +399,13 @@ def test_the_way_up_is_added_to_what_lies_beside_it() -> None:
 
 def _module(made: Any, node: Any) -> nn.Module | None:
     return made.get_submodule(node.target) if node.op == "call_module" else None
+
+
+def test_a_way_up_whose_places_overlap_stays_as_it_is() -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose3d(3, 4, 2, 2, dilation=(1, 2, 1)).requires_grad_(False)
+    network = nn.Sequential(layer, nn.Conv3d(4, 5, 1)).eval().requires_grad_(False)
+    x = torch.randn(1, 3, 4, 5, 6)
+    expected = copy.deepcopy(network).double()(x.double())
+
+    assert relative_error(rewritten(network)(x), expected) < CLOSE

@@ -387,19 +387,6 @@ def test_an_error_of_the_progress_callback_is_the_runs_error(model: TrainedModel
         our_labels(model, volume, progress=fail)
 
 
-def test_the_number_of_threads_is_left_as_it_was(model: TrainedModel, volume: Volume) -> None:
-    cancellation = Cancellation()
-    network = Counted(model.network(), lambda calls: cancellation.cancel())
-    before = torch.get_num_threads()
-    torch.set_num_threads(9)  # nnU-Net lowers it to 8
-    try:
-        with pytest.raises(Cancelled):
-            predict(model, network, model.load_weights(), volume, device=CPU, cancellation=cancellation)
-        assert torch.get_num_threads() == 9
-    finally:
-        torch.set_num_threads(before)
-
-
 def test_an_answer_that_is_not_finite_is_refused(model: TrainedModel, volume: Volume) -> None:
     network = Counted(model.network(), lambda calls: None)
     network.network.register_forward_hook(lambda module, inputs, output: output * float("nan"))
@@ -437,3 +424,21 @@ def test_a_run_is_silent(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("architecture", ["plain", "residual"])
+def test_pytorchs_compiler_is_not_imported(architecture: str, tmp_path: Path) -> None:
+    """It takes seconds at the first run and memory ever after."""
+    folder = make_folder(tmp_path / "model", patch_size=(8, 8, 8), architecture=architecture)
+    code = (
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from TuckerSegLib.fitting import Fitted; from TuckerSegLib.ranks import Relative\n"
+        "from TuckerSegLib.models.nnunet import open_folder; from TuckerSegLib.pipeline import segment\n"
+        "from TuckerSegLib.cache import Cache; from TuckerSegLib.volume import Geometry, Volume\n"
+        f"model, cache = open_folder(Path({str(folder)!r})), Cache(Path({str(tmp_path / 'cache')!r}))\n"
+        "volume = Volume(np.random.rand(1, 9, 9, 9), Geometry((9, 9, 9), np.eye(4)))\n"
+        "segment(volume, model, Fitted(Relative(0.5)), device='cpu', engine='fused', cache=cache)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]

@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from .ranks import RankPolicy
 from .tucker import CONVOLUTIONS, Convolution, Ranks, TuckerConv, is_decomposable, kernel_of
@@ -128,8 +131,7 @@ def multiply_adds(network: nn.Module, patch: Sequence[int]) -> dict[str, int]:
     for name, module in shell.named_modules():
         if isinstance(module, (*CONVOLUTIONS, *_NORMS)):
             module.register_forward_hook(_counting(name, counts))
-    with torch.no_grad():
-        shell(torch.empty((1, *patch), device="meta"))
+    _run(shell, patch)
     return counts
 
 
@@ -139,9 +141,28 @@ def input_shapes(network: nn.Module, patch: Sequence[int]) -> dict[str, tuple[in
     shell = without_data(network).eval()
     for name, layer in convolutions(shell).items():
         layer.register_forward_pre_hook(lambda _, inputs, name=name: shapes.update({name: tuple(inputs[0].shape[1:])}))
-    with torch.no_grad():
-        shell(torch.empty((1, *patch), device="meta"))
+    _run(shell, patch)
     return shapes
+
+
+def _run(shell: nn.Module, patch: Sequence[int]) -> None:
+    """For the sake of its hooks."""
+    with torch.no_grad(), _ShapesAlone():
+        shell(torch.empty((1, *patch), device="meta"))
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """On the device "meta" PyTorch imports its compiler for these functions, which takes seconds and memory."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in (functional.instance_norm, functional.batch_norm, functional.leaky_relu, functional.relu):
+            return args[0]
+        if function is torch.cat:
+            parts, axis = args if len(args) == 2 else (args[0], (kwargs or {}).get("dim", 0))
+            shape = list(parts[0].shape)
+            shape[axis] = sum(part.shape[axis] for part in parts)
+            return parts[0].new_empty(shape)
+        return function(*args, **(kwargs or {}))
 
 
 def without_data(network: nn.Module) -> nn.Module:

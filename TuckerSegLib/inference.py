@@ -1,7 +1,6 @@
 """One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -17,6 +16,7 @@ from .models.nnunet import TrainedModel
 from .preprocessing import preprocess
 from .progress import Cancellation, Progress, ProgressCallback
 from .readers import read
+from .sliding_window import SlidingWindow
 from .volume import Volume
 
 __all__ = ["Cancellation", "Progress", "ProgressCallback", "predict", "preprocessed"]
@@ -53,14 +53,13 @@ def predict(
     """
     _check_channels(model, volume)
     run = _Run(progress, cancellation or Cancellation())
-    with _threads_kept():
-        run.enter("preprocess")
-        image = read(volume, model.plans["image_reader_writer"])
-        data, properties = preprocess(model, image)
-        run.enter("predict")
-        answers = _answers(model, network, weights, data, properties, device, step, head, run)
-        run.enter("postprocess")
-        labels = image.restore(labels_of(answers, model, properties, run.step, head))
+    run.enter("preprocess")
+    image = read(volume, model.plans["image_reader_writer"])
+    data, properties = preprocess(model, image)
+    run.enter("predict")
+    answers = _answers(model, network, weights, data, properties, device, step, head, run)
+    run.enter("postprocess")
+    labels = image.restore(labels_of(answers, model, properties, run.step, head))
     return np.ascontiguousarray(labels), run.finish()
 
 
@@ -139,8 +138,6 @@ def _answers(
     run: _Run,
 ) -> Tensor:
     """(outputs or features, *preprocessed shape) on the CPU."""
-    from .sliding_window import SlidingWindow  # imports most of nnU-Net, which takes seconds
-
     later = _seconds_of_labelling(model, data, properties)
     features = head.features // len(weights) if head else None
     window = SlidingWindow(
@@ -153,13 +150,3 @@ def _seconds_of_labelling(model: TrainedModel, data: Tensor, properties: Propert
     shape = properties["shape_after_cropping_and_before_resampling"]
     values = model.label_manager.num_segmentation_heads * np.prod(shape)
     return float(values * _SECONDS_A_VALUE[resampling_is_needed(data, properties)])
-
-
-@contextlib.contextmanager
-def _threads_kept() -> Iterator[None]:
-    """nnU-Net changes PyTorch's number of threads and, after an error, leaves it so."""
-    threads = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

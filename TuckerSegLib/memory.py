@@ -21,7 +21,7 @@ def peak_memory() -> int:
 
 
 def give_back() -> None:
-    """Return to the system what is kept for later: in the workspace, and by the allocator where it knows how (glibc)."""
+    """Return to the system what is kept for later: in the workspace, and by the allocator where it can (glibc)."""
     gc.collect()
     workspace.give_back()
     with suppress(OSError, AttributeError):

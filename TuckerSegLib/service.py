@@ -17,18 +17,21 @@ from .engines.choice import engines
 from .engines.store import Store
 from .errors import InputError
 from .fitting import Fitted
-from .models.nnunet import TrainedModel
+from .models.nnunet import TrainedModel, quiet
 from .models.totalsegmentator import Network, task_names
 from .pipeline import DEVICES, ORIGINAL, Ready, Result, run, torch_device
 from .progress import Cancellation, Progress, ProgressCallback
 from .protocol import Json
 from .ranks import RankPolicy, Relative
 from .scan_fit import fitted_to_scan
-from .sliding_window import SlidingWindow
 from .tasks import segment_task
 from .tasks.images import canonical
 from .volume import LabelMap, Volume
 from .warm import Warm
+
+with quiet():  # Every segmentation needs them: better before the first request than within it.
+    import nnunetv2.preprocessing.resampling.default_resampling
+    import nnunetv2.utilities.plans_handling.plans_handler  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,6 @@ class Answer:
 
     result: Json
     label_map: LabelMap | None = None
-
-
-_IMPORTED_NOW = SlidingWindow
-"""It imports most of nnU-Net, which takes seconds: better before the first request than within it."""
 
 
 class Service:

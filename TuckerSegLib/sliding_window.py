@@ -1,28 +1,40 @@
-"""nnU-Net's sliding window, told apart from the original only by being watched and stoppable between patches."""
+"""nnU-Net's sliding window, watched and stoppable between patches.
+
+Where patches lie, how they are weighted and in what order they are summed is nnU-Net's (`nnUNetPredictor`), so that
+the scores are its own to the last bit. That class itself imports PyTorch's compiler, which takes seconds and memory;
+and its thread that prepares the next patch waits for ever once a patch raises, be it for a cancellation.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import combinations, product
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from .errors import ModelError
 from .models.nnunet import TrainedModel, quiet
 
 with quiet():
-    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
-    from nnunetv2.inference.sliding_window_prediction import compute_gaussian
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+    from nnunetv2.utilities.helpers import empty_cache
 
 BeforeCall = Callable[[int, int], None]
 """Told how often the network has run, and how often it will in all; may raise to stop."""
+Place = tuple[Any, ...]
+"""Indices of a patch in an image (C, *spatial)."""
+
+_CPU = torch.device("cpu")
 
 
-class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
+class SlidingWindow:
     """Runs a network over a preprocessed image as nnU-Net does: `answers`.
 
     `weights` holds one state dict a fold. Patches and, where the model allows, mirror images are averaged, and so are
     folds. With `features`, the number of channels of each fold's network, which then lacks its head, the folds' follow
-    one another instead: each has a head of its own.
+    one another instead: each has a head of its own. Patches lie `step` of their size apart.
     """
 
     def __init__(
@@ -35,101 +47,115 @@ class SlidingWindow(nnUNetPredictor):  # type: ignore[misc]
         step: float = 0.5,
         features: int | None = None,
     ) -> None:
-        self._features = features
+        self._network = network.to(device).eval()
+        self._weights, self._device, self._step, self._features = weights, device, step, features
+        self._channels = features or model.label_manager.num_segmentation_heads
+        self._patch_size = model.patch_size
+        axes = [axis + 2 for axis in model.mirror_axes or ()]
+        self._mirrored = [flips for count in range(1, len(axes) + 1) for flips in combinations(axes, count)]
         self._before_call = before_call
         self._calls = 0
         self._calls_in_all = 0
-        with quiet():
-            super().__init__(tile_step_size=step, device=device, allow_tqdm=False)
-            self.manual_initialization(
-                _Watched(network, self._count),
-                model.plans_manager,
-                model.configuration_manager,
-                list(weights),
-                model.dataset,
-                model.trainer,
-                model.mirror_axes,
-            )
 
+    @torch.inference_mode()
     def answers(self, data: Tensor) -> Tensor:
         """(channels, *spatial) on the CPU from a preprocessed image (C, *spatial).
 
         Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
-        """
-        if self._features is None:
-            logits: Tensor = self.predict_logits_from_preprocessed_data(data).cpu()
-            return logits
-        folds, features = self.list_of_parameters, []
-        for fold in folds:
-            self.network.load_state_dict(fold)
-            features.append(self.predict_sliding_window_return_logits(data).cpu())
-        return features[0] if len(folds) == 1 else torch.cat(features)
 
-    def _count(self) -> None:
+        Raises:
+            ModelError: a fold's weights do not fit the network.
+        """
+        padded, inside = _padded(data, self._patch_size)
+        places = self._places(padded.shape[1:])
+        self._calls_in_all = len(self._weights) * len(places) * (1 + len(self._mirrored))
+        folds = (self._of_fold(fold, padded, places)[inside].cpu() for fold in self._weights)
+        if self._features:
+            features = list(folds)
+            return features[0] if len(features) == 1 else torch.cat(features)
+        scores = next(folds)
+        for others in folds:
+            scores += others
+        return scores.div_(len(self._weights)) if len(self._weights) > 1 else scores
+
+    def _places(self, shape: Sequence[int]) -> list[Place]:
+        """Of all patches; those of a 2D model lie in every slice along the first axis."""
+        slices = len(shape) - len(self._patch_size)
+        steps = compute_steps_for_sliding_window(tuple(shape[slices:]), self._patch_size, self._step)
+        starts = product(*map(range, shape[:slices]), *steps)
+        return [(slice(None), *start[:slices], *self._from(start[slices:])) for start in starts]
+
+    def _from(self, corner: Sequence[int]) -> list[slice]:
+        return [slice(first, first + size) for first, size in zip(corner, self._patch_size, strict=True)]
+
+    def _of_fold(self, weights: Mapping[str, Tensor], data: Tensor, places: Sequence[Place]) -> Tensor:
+        """The mean over all patches, (channels, *spatial)."""
+        self._load(weights)
+        empty_cache(self._device)
+        if self._device != _CPU:
+            try:
+                return self._mean(data, places, self._device)
+            except RuntimeError:
+                empty_cache(self._device)  # a full graphics card is tried again with less on it
+        return self._mean(data, places, _CPU)
+
+    def _mean(self, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
+        """With the image and the sums at `home`."""
+        options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
+        gaussian = compute_gaussian(self._patch_size, sigma_scale=1 / 8, value_scaling_factor=10, device=home)
+        data = data.to(home)
+        sums: Tensor | None = None
+        for place in places:
+            patch = self._predicted(data[place][None].to(self._device)).to(home)
+            if self._features and len(places) == 1:
+                return patch  # its own weighted mean
+            if sums is None:  # not beside the first patch
+                sums = torch.zeros((self._channels, *data.shape[1:]), **options)
+                weight = torch.zeros(data.shape[1:], **options)
+            patch *= gaussian
+            _add(patch, sums[place])
+            weight[place[1:]] += gaussian
+            del patch  # its memory is the next one's
+        assert sums is not None
+        return torch.div(sums, weight, out=sums)
+
+    def _predicted(self, patch: Tensor) -> Tensor:
+        """The mean over the mirror images of one patch (1, C, *patch): (channels, *patch)."""
+        with self._autocast():
+            answer = self._called(patch.clone(memory_format=torch.contiguous_format))
+            for flips in self._mirrored:
+                answer += self._called(patch.flip(flips)).flip(flips)
+        if self._mirrored:
+            answer /= 1 + len(self._mirrored)
+        return answer[0]
+
+    def _called(self, patch: Tensor) -> Tensor:
         self._before_call(self._calls, max(self._calls_in_all, self._calls + 1))
         self._calls += 1
+        answer: Tensor = self._network(patch)
+        return answer
 
-    @torch.inference_mode()
-    def _internal_predict_sliding_window_return_logits(
-        self, data: Tensor, slicers: Sequence[tuple[Any, ...]], do_on_device: bool = True
-    ) -> Tensor:
-        """nnU-Net's loop over the patches, step by step the same, without its thread that prepares the next patch.
-
-        That thread waits for ever once a patch raises, be it an error of the network or a cancellation.
-        """
-        mirrored = 2 ** len(self.allowed_mirroring_axes or ())
-        self._calls_in_all = len(self.list_of_parameters) * len(slicers) * mirrored
-        home = self.device if do_on_device else torch.device("cpu")
-        logits: Any = None
-        weight: Any = None
-        patch: Any = None
-        prediction: Any = None
-        channels = self._features or self.label_manager.num_segmentation_heads
-        options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
         try:
-            data = data.to(home)
-            gaussian = compute_gaussian(
-                tuple(self.configuration_manager.patch_size), sigma_scale=1 / 8, value_scaling_factor=10, device=home
-            )
-            for where in slicers:
-                patch = torch.clone(data[where][None], memory_format=torch.contiguous_format).to(self.device)
-                prediction = self._internal_maybe_mirror_and_predict(patch)[0].to(home)
-                if self._features and len(slicers) == 1:
-                    return prediction  # its own weighted mean
-                if logits is None:  # not beside the first patch
-                    logits = torch.zeros((channels, *data.shape[1:]), **options)
-                    weight = torch.zeros(data.shape[1:], **options)
-                prediction *= gaussian
-                _add(prediction, logits[where])
-                weight[where[1:]] += gaussian
-                patch = prediction = None  # their memory is the next ones'
-            return torch.div(logits, weight, out=logits)
-        except Exception:
-            del data, logits, weight, patch, prediction  # a full graphics card is tried again with less on it
-            raise
+            self._network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
+
+
+def _padded(data: Tensor, patch_size: Sequence[int]) -> tuple[Tensor, Place]:
+    """`data` in the middle of zeros, at least as large as a patch, and where it lies there."""
+    others = data.ndim - len(patch_size)
+    missing = [max(0, wanted - size) for wanted, size in zip(patch_size, data.shape[others:], strict=True)]
+    before = [0] * others + [count // 2 for count in missing]
+    pads = [end for count in reversed(missing) for end in (count // 2, count - count // 2)]
+    inside = [slice(start, start + size) for start, size in zip(before, data.shape, strict=True)]
+    return functional.pad(data, pads), (slice(None), *inside[1:])
 
 
 def _add(part: Tensor, total: Tensor) -> None:
     """Channel by channel: where their types differ, PyTorch makes copies as large as what it adds at once."""
     for channel, sums in zip(part, total, strict=True):
         sums += channel
-
-
-class _Watched(nn.Module):
-    """A network that announces each call; its weights are loaded straight into the network."""
-
-    def __init__(self, network: nn.Module, before: Callable[[], None]) -> None:
-        super().__init__()
-        self.network = network
-        self._before = before
-
-    def forward(self, patch: Tensor) -> Tensor:
-        self._before()
-        answer: Tensor = self.network(patch)
-        return answer
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return self.network.load_state_dict(state_dict, *args, **kwargs)
-        except RuntimeError as error:
-            raise ModelError("The weights do not fit the network: make the compressed model again.") from error

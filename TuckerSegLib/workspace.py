@@ -13,7 +13,6 @@ from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 
 SETTING = {"TUCKERSEG_WORKSPACE": "1"}
 """The environment of a process that keeps a workspace; needs Linux."""
@@ -76,7 +75,7 @@ class Workspace:
 def take(count: int) -> npt.NDArray[np.float32] | None:
     """As `Workspace.take`; None for few numbers, and in a process that keeps no workspace."""
     workspace = _own() if count * 4 >= _LEAST else None
-    return workspace and workspace.take(count)
+    return workspace.take(count) if workspace else None
 
 
 def give_back() -> None:
@@ -90,6 +89,6 @@ def give_back() -> None:
 def _own() -> Workspace | None:
     wanted = SETTING.items() <= os.environ.items() and hasattr(mmap, "MADV_HUGEPAGE")
     try:
-        return Workspace(psutil.virtual_memory().total) if wanted else None
+        return Workspace(os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE) if wanted else None
     except OSError:  # fewer addresses are allowed
         return None

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from ..tucker import Convolution
 from .block import FusedBlock, WideNorm
 from .convolution import Fastest, OneDnn, suits_onednn
-from .sliced import SlicedBlock
+from .sliced import SlicedBlock, SlicedConvolution
 from .upsampling import Upsampling, leaves_no_overlap
 from .winograd import suits_winograd
 
@@ -141,9 +141,7 @@ class _Graph:
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
         for node in self._calls(suits_onednn):
-            layer = self._module(node)
-            fast = Fastest(layer) if suits_winograd(layer) else OneDnn(layer)
-            self._replace(node, self._call(node, fast, node.args[0]))
+            self._replace(node, self._call(node, _fast(self._module(node)), node.args[0]))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -262,6 +260,12 @@ def _is_quick(module: Any) -> bool:
         and module.stride[0] == 1
         and module.weight[0].numel() <= _QUICK
     )
+
+
+def _fast(layer: nn.Conv2d | nn.Conv3d) -> nn.Module:
+    if isinstance(layer, nn.Conv3d) and suits_winograd(layer):
+        return Fastest(layer)
+    return SlicedConvolution(layer) if _is_quick(layer) else OneDnn(layer)
 
 
 def _is_norm(module: Any) -> bool:

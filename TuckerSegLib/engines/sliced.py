@@ -1,8 +1,8 @@
-"""A network's entrance: a convolution of few channels -> InstanceNorm -> LeakyReLU -> the next layers' *first*.
+"""A network's entrance, a few slices at a time: a convolution of few channels, alone or with what follows.
 
-Such a convolution takes less time than to write and read what it makes, which is the widest activation of all. So it
-runs twice, a few slices at a time: once for the norm's statistics, and once more, with the norm in its weights, for
-what the next layers take.
+It takes less time than to write and read what it makes, which is the widest activation of all. So in front of
+InstanceNorm -> LeakyReLU -> the next layers' *first* it runs twice: once for the norm's statistics, and once more, with
+the norm in its weights, for what the next layers take.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +18,34 @@ from .layout import empty, matrix
 
 _BYTES = 1 << 22
 """Of the wide activation that a core makes at a time."""
+
+
+class SlicedConvolution(nn.Module):
+    """(N, I, *spatial) to (N, O, *spatial), channels last in memory, and in the workspace as other activations are.
+
+    Args:
+        layer: a convolution with numbers for its padding, of stride 1 along the first axis.
+    """
+
+    def __init__(self, layer: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = [self._one(image[None]) for image in x]
+        return torch.cat(made) if len(made) > 1 else made[0]
+
+    def _one(self, x: Tensor) -> Tensor:
+        slices, bias = _Slices(self.layer, x), bias_of(self.layer)
+        answer = empty(slices.like, self.layer.out_channels)
+        rows = matrix(answer[0])
+
+        def work(parts: Iterator[slice], _: int) -> None:
+            for here in parts:
+                rows[slices.rows(here)] = matrix(slices.made(here, self.layer.weight, bias)[0])
+
+        slices.share(work)
+        return answer
 
 
 class SlicedBlock(nn.Module):

@@ -5,6 +5,7 @@ still in a core's cache when they get there; and where the answer is added to so
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,15 @@ _BYTES = 1 << 20
 """Of the answer at a time."""
 
 
-def leaves_no_overlap(module: object) -> bool:
+def leaves_no_overlap(module: Any) -> bool:
     """Whether each number of its answer comes from one place of its input, and each place of it gets one."""
-    transposed = isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d)) and module.groups == 1
-    return transposed and module.kernel_size == module.stride and not any((*module.padding, *module.output_padding))
+    return (
+        isinstance(module, (nn.ConvTranspose2d, nn.ConvTranspose3d))
+        and module.groups == 1
+        and module.kernel_size == module.stride
+        and all(step == 1 for step in module.dilation)
+        and not any((*module.padding, *module.output_padding))
+    )
 
 
 class Upsampling(nn.Module):
