@@ -26,7 +26,7 @@ def synthetic_ct(path: Path, shape: tuple[int, int, int]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 5:
+    if len(sys.argv) != 5 or not all(size.isdecimal() and int(size) for size in sys.argv[2:]):
         sys.exit(__doc__)
-    i, j, k = (int(size) for size in sys.argv[2:])
+    i, j, k = map(int, sys.argv[2:])
     synthetic_ct(Path(sys.argv[1]), (i, j, k))

@@ -287,6 +287,20 @@ class Counted(nn.Module):
         return self.network.load_state_dict(state_dict, *args, **kwargs)
 
 
+def test_a_device_that_is_full_is_tried_again_with_the_sums_elsewhere(model: TrainedModel, volume: Volume) -> None:
+    def fill(calls: int) -> None:
+        if calls == 2:
+            raise torch.OutOfMemoryError
+
+    network, weights = Counted(model.network(), fill), model.load_weights()
+    other_than_the_cpu = torch.device("cpu", 0)
+
+    labels, _ = predict(model, network, weights, volume, device=other_than_the_cpu)
+
+    assert np.array_equal(labels, our_labels(model, volume))
+    assert network.calls > 2
+
+
 @pytest.fixture
 def no_thread_left() -> Iterator[None]:
     before = set(threading.enumerate())
