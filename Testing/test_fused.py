@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from TuckerSegLib.compression import compress, convolutions, reshape
 from TuckerSegLib.engines import kernels, machine
-from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments
+from TuckerSegLib.engines.block import FusedBlock, WideNorm, moments, spread
 from TuckerSegLib.engines.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.rewriting import rewritten
 from TuckerSegLib.engines.sliced import SlicedBlock, SlicedConvolution
@@ -143,6 +143,25 @@ def test_moments_keep_their_digits_far_from_zero(compiled: bool, rank: int) -> N
     exact = z.double()
     assert torch.allclose(mean, exact.mean(0), rtol=1e-6)
     assert relative_error(covariance, torch.cov(exact.T, correction=0).reshape(rank, rank)) < 1e-4
+
+
+@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("rank", [1, 10, 33, 60])
+def test_statistics_keep_their_digits_where_most_voxels_are_equal(compiled: bool, rank: int) -> None:
+    """As those of air are, around a patient: each is rounded the same way, so that errors add up."""
+    torch.manual_seed(0)
+    z = torch.randn(400_000, rank) @ torch.randn(rank, rank)
+    z[torch.rand(len(z)) < 0.9] = 5 * torch.randn(rank)
+    exact = z.double()
+    expected = torch.cov(exact.T, correction=0).reshape(rank, rank)
+
+    mean, covariance = moments(z, compiled)
+    same_mean, variance = spread(z, compiled)
+
+    for found in (mean, same_mean):
+        assert relative_error(found, exact.mean(0)) < 1e-6
+    assert relative_error(covariance, expected) < (CLOSE if compiled else 5 * CLOSE)
+    assert relative_error(variance, expected.diagonal()) < CLOSE
 
 
 @pytest.mark.parametrize("compiled", COMPILED)

@@ -26,6 +26,8 @@ _SAMPLE = 1024
 """Voxels whose mean is subtracted before squaring, so that a large mean does not cost digits of the variance."""
 _WIDEST_MOMENTS = 48
 """Channels up to which a kernel is faster than a library at their covariance."""
+_NARROWEST_MOMENTS = 64
+"""Channels that a library's tiles are made for at least: over more rows of equal numbers its sums would drift."""
 
 
 class FusedBlock(nn.Module):
@@ -178,7 +180,7 @@ def moments(z: Tensor, compiled: bool = True) -> tuple[Tensor, Tensor]:
     if compiled and len(about) <= _WIDEST_MOMENTS:
         total = _mean(z, lambda _: _kernel_sums(kernels.moments_kernel(len(about)), about))
     else:
-        total = _mean(z, lambda rows: _torch_moments(about, rows), len(about))
+        total = _mean(z, lambda rows: _torch_moments(about, rows), max(_NARROWEST_MOMENTS, len(about)))
     mean = about + total[0]
     return mean, total[1:] - torch.outer(mean, total[0])
 

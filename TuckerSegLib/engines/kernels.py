@@ -14,6 +14,9 @@ from torch import Tensor
 
 from .machine import Writer, compiled, padded_width, registers, vectors
 
+_RUN = 256
+"""Rows that are summed one after the other."""
+
 
 class BlockKernel:
     """For each row z: y = leaky(z weight + shift), and of each of `widths` y next + bias; 0 stands for y itself.
@@ -158,14 +161,23 @@ def _product(
 def _centred_rows(
     write: Writer, arguments: Sequence[Any], width: int, vector: tuple[int, int], sums: int
 ) -> Iterator[tuple[Any, Any, list[Any]]]:
-    """A loop over all rows: where the row begins, a vector of it less the same of `about`, and so many sums."""
+    """A loop over all rows: where the row begins, a vector of it less the same of `about`, and so many sums.
+
+    Rows are summed a run at a time, and the runs then: equal rows, such as those of air, are all rounded the same way,
+    so that one long sum would drift.
+    """
     count, matrix, about, _ = arguments
     offset, lanes = vector
-    centre = write.read(about, offset, lanes)
-    with write.loop(write.whole(0), count, 1, [write.zeros(lanes)] * sums) as (row, totals):
-        line = write.at.mul(row, write.whole(width))
-        values = write.read(matrix, write.plus(line, offset), lanes, width - offset)
-        yield line, write.at.fsub(values, centre), totals
+    centre, zeros = write.read(about, offset, lanes), [write.zeros(lanes)] * sums
+    with write.loop(write.whole(0), count, _RUN, zeros) as (first, totals):
+        following = write.plus(first, _RUN)
+        stop = write.at.select(write.at.icmp_signed("<", following, count), following, count)
+        with write.loop(first, stop, 1, zeros) as (row, run):
+            line = write.at.mul(row, write.whole(width))
+            values = write.read(matrix, write.plus(line, offset), lanes, width - offset)
+            yield line, write.at.fsub(values, centre), run
+        totals[:] = [write.at.fadd(total, part) for total, part in zip(totals, run, strict=True)]
+    run[:] = totals
 
 
 def _moments_source(write: Writer, arguments: Sequence[Any], rank: int) -> None:
