@@ -121,6 +121,10 @@ def test_the_kernels_error_is_within_what_the_energy_allows(share: float) -> Non
     assert all(layer.error**2 <= 2 * (1 - share) + 1e-6 for layer in report.layers)
 
 
+wide, times = st.integers(30, 80), st.integers(2, 10)
+"""Rows, and columns to a row, of an unfolded kernel: in less of it, one draw of noise in a hundred looks like a rank."""
+
+
 def noisy(rows: int, columns: int, rank: int, noise: float, seed: int) -> Matrix:
     rng = np.random.default_rng(seed)
     signal = rng.normal(size=(rows, rank)) @ rng.normal(size=(rank, columns))
@@ -129,7 +133,7 @@ def noisy(rows: int, columns: int, rank: int, noise: float, seed: int) -> Matrix
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(10, 80), st.integers(1, 10), st.integers(1, 8), st.floats(0.02, 0.3), st.integers(0, 1000))
+@given(wide, times, st.integers(1, 8), st.floats(0.02, 0.3), st.integers(0, 1000))
 def test_vbmf_finds_the_rank_of_a_noisy_matrix(rows: int, times: int, rank: int, noise: float, seed: int) -> None:
     rank = min(rank, rows // 4)
     matrix = noisy(rows, rows * times, rank, noise, seed)
@@ -138,7 +142,7 @@ def test_vbmf_finds_the_rank_of_a_noisy_matrix(rows: int, times: int, rank: int,
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(10, 80), st.integers(1, 10), st.floats(1e-3, 1e3), st.integers(0, 1000))
+@given(wide, times, st.floats(1e-3, 1e3), st.integers(0, 1000))
 def test_vbmf_sees_nothing_in_noise_alone(rows: int, times: int, scale: float, seed: int) -> None:
     squares = np.linalg.svd(scale * noisy(rows, rows * times, 0, 1, seed), compute_uv=False).astype(np.float64) ** 2
     assert vbmf.rank(squares, rows * times) == 0
