@@ -122,7 +122,7 @@ def test_the_kernels_error_is_within_what_the_energy_allows(share: float) -> Non
 
 
 wide, times = st.integers(30, 80), st.integers(2, 10)
-"""Rows, and columns to a row, of an unfolded kernel: in less of it, one draw of noise in a hundred looks like a rank."""
+"""Rows of an unfolded kernel, and columns to a row: in fewer, one draw of noise in a hundred looks like a rank."""
 
 
 def noisy(rows: int, columns: int, rank: int, noise: float, seed: int) -> Matrix:
