@@ -6,7 +6,7 @@ and its thread that prepares the next patch waits for ever once a patch raises, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import combinations, product
 from typing import Any
 
@@ -93,10 +93,9 @@ class SlidingWindow:
         self._load(weights)
         empty_cache(self._device)
         if self._device != _CPU:
-            try:
+            with suppress(RuntimeError):  # a full graphics card is tried again with less on it
                 return self._mean(data, places, self._device)
-            except RuntimeError:
-                empty_cache(self._device)  # a full graphics card is tried again with less on it
+            empty_cache(self._device)  # now that the error no longer holds what was there
         return self._mean(data, places, _CPU)
 
     def _mean(self, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
