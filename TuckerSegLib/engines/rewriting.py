@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from ..tucker import Convolution
 from .block import FusedBlock, WideNorm
 from .convolution import Fastest, OneDnn, suits_onednn
-from .sliced import SlicedBlock, SlicedConvolution
+from .sliced import SlicedBlock
 from .upsampling import Upsampling, leaves_no_overlap
 from .winograd import suits_winograd
 
@@ -135,13 +135,11 @@ class _Graph:
 
     def replace_convolutions(self) -> None:
         for node in self._calls(_widens):
-            block = self._call(node, FusedBlock(self._module(node), None, 1.0, [None]), node.args[0])
-            with self._traced.graph.inserting_before(node):
-                self._replace(node, self._traced.graph.call_function(operator.getitem, (block, 0)))
+            self._replace(node, self._alone(node, FusedBlock))
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
         for node in self._calls(suits_onednn):
-            self._replace(node, self._call(node, _fast(self._module(node)), node.args[0]))
+            self._replace(node, self._fast(node))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -211,6 +209,18 @@ class _Graph:
             if node is not None and not node._erased:
                 self._traced.graph.erase_node(node)
 
+    def _fast(self, node: Node) -> Node:
+        layer = self._module(node)
+        if suits_winograd(layer):
+            return self._call(node, Fastest(layer), node.args[0])
+        return self._alone(node, SlicedBlock) if _is_quick(layer) else self._call(node, OneDnn(layer), node.args[0])
+
+    def _alone(self, node: Node, kind: Callable[..., nn.Module]) -> Node:
+        """The layer of `node` in a block of that kind, with nothing behind it."""
+        block = self._call(node, kind(self._module(node), None, 1.0, [None]), node.args[0])
+        with self._traced.graph.inserting_before(node):
+            return self._traced.graph.call_function(operator.getitem, (block, 0))
+
     def _calls(self, wanted: Callable[[nn.Module], bool]) -> list[Node]:
         return [node for node in self._traced.graph.nodes if node.op == "call_module" and wanted(self._module(node))]
 
@@ -260,12 +270,6 @@ def _is_quick(module: Any) -> bool:
         and module.stride[0] == 1
         and module.weight[0].numel() <= _QUICK
     )
-
-
-def _fast(layer: nn.Conv2d | nn.Conv3d) -> nn.Module:
-    if isinstance(layer, nn.Conv3d) and suits_winograd(layer):
-        return Fastest(layer)
-    return SlicedConvolution(layer) if _is_quick(layer) else OneDnn(layer)
 
 
 def _is_norm(module: Any) -> bool:

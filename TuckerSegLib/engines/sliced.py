@@ -20,42 +20,14 @@ _BYTES = 1 << 22
 """Of the wide activation that a core makes at a time."""
 
 
-class SlicedConvolution(nn.Module):
-    """(N, I, *spatial) to (N, O, *spatial), channels last in memory, and in the workspace as other activations are.
-
-    Args:
-        layer: a convolution with numbers for its padding, of stride 1 along the first axis.
-    """
-
-    def __init__(self, layer: nn.Conv2d | nn.Conv3d) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, x: Tensor) -> Tensor:
-        made = [self._one(image[None]) for image in x]
-        return torch.cat(made) if len(made) > 1 else made[0]
-
-    def _one(self, x: Tensor) -> Tensor:
-        slices, bias = _Slices(self.layer, x), bias_of(self.layer)
-        answer = empty(slices.like, self.layer.out_channels)
-        rows = matrix(answer[0])
-
-        def work(parts: Iterator[slice], _: int) -> None:
-            for here in parts:
-                rows[slices.rows(here)] = matrix(slices.made(here, self.layer.weight, bias)[0])
-
-        slices.share(work)
-        return answer
-
-
 class SlicedBlock(nn.Module):
     """(N, I, *spatial) to a tuple with (N, K, *spatial) for each of `consumers`, channels last in memory.
 
     Args:
         layer: a convolution with numbers for its padding, of stride 1 along the first axis.
         norm: of its outputs; None for none.
-        slope: of the LeakyReLU after it, for negative values.
-        consumers: pointwise convolutions of its outputs.
+        slope: of the LeakyReLU after it, for negative values; 1 for no activation.
+        consumers: pointwise convolutions of its outputs; None stands for the activation itself.
         compiled: whether kernels are used, where they are available.
     """
 
@@ -64,7 +36,7 @@ class SlicedBlock(nn.Module):
         layer: nn.Conv2d | nn.Conv3d,
         norm: Norm | None,
         slope: float,
-        consumers: Sequence[nn.Conv2d | nn.Conv3d],
+        consumers: Sequence[nn.Conv2d | nn.Conv3d | None],
         compiled: bool = True,
     ) -> None:
         super().__init__()
@@ -84,7 +56,9 @@ class SlicedBlock(nn.Module):
 
         def work(parts: Iterator[slice], _: int) -> None:
             for here in parts:
-                wide = functional.leaky_relu_(matrix(slices.made(here, weight, bias)[0]), self.slope)
+                wide = matrix(slices.made(here, weight, bias)[0])
+                if self.slope != 1:
+                    functional.leaky_relu_(wide, self.slope)
                 for consumer, answer in zip(self._consumers, rows, strict=True):
                     consumer.into(wide, answer[slices.rows(here)])
 
