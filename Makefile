@@ -25,8 +25,8 @@ types: .venv/ready
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml Makefile Testing/setup.sh
-	PYTHON="$(PYTHON)" TORCH="$(TORCH)" TORCH_INDEX="$(TORCH_INDEX)" sh Testing/setup.sh
+.venv/ready: pyproject.toml Makefile Testing/tools/setup.sh
+	PYTHON="$(PYTHON)" TORCH="$(TORCH)" TORCH_INDEX="$(TORCH_INDEX)" sh Testing/tools/setup.sh
 	touch $@
 
 clean:

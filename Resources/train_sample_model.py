@@ -55,7 +55,7 @@ def write_phantom(seed: int, images: Path, labels: Path) -> None:
     """One phantom as nnU-Net wants it: case_0000.nii.gz and case.nii.gz."""
     import SimpleITK as sitk  # noqa: N813
 
-    from TuckerSegLib.models.sample import phantom
+    from TuckerSegLib.volumes.phantoms.phantom import phantom
 
     made = phantom(seed)
     for array, path in (
@@ -71,7 +71,7 @@ def write_phantom(seed: int, images: Path, labels: Path) -> None:
 
 def generate(work: Path) -> None:
     """The training and validation phantoms, with nnU-Net's dataset.json."""
-    from TuckerSegLib.models.sample import LABELS
+    from TuckerSegLib.volumes.phantoms.tissues import LABELS
 
     folders = [work / "raw" / DATASET / name for name in ("imagesTr", "labelsTr")]
     for folder in folders:
@@ -262,7 +262,8 @@ def dice(folder: Path, seed: int) -> dict[str, float]:
     import torch
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-    from TuckerSegLib.models.sample import LABELS, phantom
+    from TuckerSegLib.volumes.phantoms.phantom import phantom
+    from TuckerSegLib.volumes.phantoms.tissues import LABELS
 
     predictor = nnUNetPredictor(
         use_mirroring=False, perform_everything_on_device=False, device=torch.device("cpu"), allow_tqdm=False

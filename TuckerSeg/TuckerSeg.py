@@ -27,20 +27,27 @@ for folder in (HERE, HERE.parent):
     if (folder / "TuckerSegLib").is_dir() and str(folder) not in sys.path:
         sys.path.append(str(folder))
 
-from TuckerSegPanel import downloads, levels, measurements, models, packages, sample, sequences, settings, stages, views  # noqa: E402
-from TuckerSegPanel.choice_list import ChoiceList  # noqa: E402
-from TuckerSegPanel.levels import LEVELS, Cost  # noqa: E402
-from TuckerSegPanel.measurements import Expected, Measurements  # noqa: E402
-from TuckerSegPanel.model_list import ModelList  # noqa: E402
-from TuckerSegPanel.parameters import DEVICES, ENGINE_NAMES, ENGINES, Parameters  # noqa: E402
-from TuckerSegPanel.runner import Listener, Runner, ignore  # noqa: E402
-from TuckerSegPanel.runs import Advance, Run, Step, Steps  # noqa: E402
-from TuckerSegPanel.segmenting import Compared, Outcome, Segmenting, setup_of  # noqa: E402
-from TuckerSegPanel.structure_list import StructureList  # noqa: E402
-from TuckerSegPanel.tables import fill_trade_off  # noqa: E402
+from TuckerSegPanel.choices import measurements, models, packages, settings  # noqa: E402
+from TuckerSegPanel.choices.measurements import Expected, Measurements  # noqa: E402
+from TuckerSegPanel.choices.parameters import DEVICES, ENGINE_NAMES, ENGINES, Parameters  # noqa: E402
+from TuckerSegPanel.runs import download as downloads  # noqa: E402
+from TuckerSegPanel.runs.run import Advance, Run, Step, Steps  # noqa: E402
+from TuckerSegPanel.runs.runner import Listener, Runner, ignore  # noqa: E402
+from TuckerSegPanel.runs.segmenting import Compared, Outcome, Segmenting, setup_of  # noqa: E402
+from TuckerSegPanel.scene import sample, sequences, views  # noqa: E402
+from TuckerSegPanel.scene.tables import fill_trade_off  # noqa: E402
+from TuckerSegPanel.widgets import (  # noqa: E402
+    stages,
+    wording,
+)
+from TuckerSegPanel.widgets.choice_list import ChoiceList  # noqa: E402
+from TuckerSegPanel.widgets.model_list import ModelList  # noqa: E402
+from TuckerSegPanel.widgets.structure_list import StructureList  # noqa: E402
+from TuckerSegPanel.widgets.wording import LEVELS, Cost  # noqa: E402
 
-from TuckerSegLib.client import Client, SegmentRequest  # noqa: E402
 from TuckerSegLib.errors import Cancelled, InputError, TuckerSegError  # noqa: E402
+from TuckerSegLib.segmentation.request import SegmentRequest  # noqa: E402
+from TuckerSegLib.worker.client import Client  # noqa: E402
 
 HOMEPAGE = "https://github.com/TuckerSeg/SlicerTuckerSeg"
 SECONDS_BETWEEN_POLLS = 0.01
@@ -249,8 +256,8 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             factor = chosen.factor
         cost = costs.get(factor)
         exact = chosen.exact_ranks or models.is_compressed(chosen.model)
-        self.ui.savingsLabel.text = levels.savings(factor, cost, exact)
-        self.ui.expectedLabel.text = levels.expectation(factor, cost, expected)
+        self.ui.savingsLabel.text = wording.savings(factor, cost, exact)
+        self.ui.expectedLabel.text = wording.expectation(factor, cost, expected)
 
     def _expected(self, chosen: Parameters) -> Expected:
         size = _millilitres(chosen.volume)
@@ -354,11 +361,11 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         for warning in finished.warnings:
             self.log(warning)
         if finished.parameters_removed:
-            self.log(levels.outcome(finished.parameters_removed, finished.layers_kept))
+            self.log(wording.outcome(finished.parameters_removed, finished.layers_kept))
         self._tell(
             _("{count} structures in {duration}, by {engine} ({level})").format(
                 count=outcome.segmentation.GetSegmentation().GetNumberOfSegments(),
-                duration=levels.duration(sum(finished.seconds.values())),
+                duration=wording.duration(sum(finished.seconds.values())),
                 engine=ENGINE_NAMES.get(finished.engine, finished.engine),
                 level=_("level was ready") if finished.cache_hit else _("level was prepared"),
             )
@@ -694,7 +701,7 @@ def _millilitres(volumeNode: Any) -> float | None:
 
 
 class TuckerSegTest(ScriptedLoadableModuleTest):
-    """Needs nothing but the sample: run by Testing/run_in_slicer.sh, or by the module's Reload and Test."""
+    """Needs nothing but the sample: run by Testing/tools/run_in_slicer.sh, or by the module's Reload and Test."""
 
     model = "sample"
 

@@ -30,3 +30,10 @@ class NotEnoughMemory(TuckerSegError):
 
 class Cancelled(TuckerSegError):
     """The user asked for the run to stop."""
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out; PyTorch has a class for it on GPUs only."""
+    text = str(error).lower()
+    signs = ("not enough memory", "can't allocate memory", "out of memory", "cannot allocate memory", "bad_alloc")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..compression import without_data
+from ..decomposition.counting import without_data
+from ..store import Store
 from .base import Source
-from .store import Store
 
 _log = logging.getLogger(__name__)
+
 _FORMAT = 1
 """Changes when networks that were compiled before should be compiled anew."""
 

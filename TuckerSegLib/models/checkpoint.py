@@ -17,9 +17,12 @@ Checkpoint = dict[str, Any]
 
 _FIRST_SAFE_TORCH = (2, 6)
 """Older releases can be made to run code even with `weights_only=True` (CVE-2025-32434)."""
+
 _ZIP_MAGIC = b"PK\x03\x04"
+
 _WRAPPERS = ("module.", "_orig_mod.")
 """What DistributedDataParallel and torch.compile put before the names of the weights they wrap."""
+
 _ALLOW_LIST = threading.Lock()
 """torch keeps one allow-list for all threads, and leaving it withdraws the types others still read with."""
 

@@ -17,15 +17,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..calibration import Calibrated
-from ..compression import Report, Step, chosen_ranks, compress
+from ..decomposition.calibration.calibrated import Calibrated
+from ..decomposition.network import Report, Step, chosen_ranks, compress
+from ..decomposition.policies import RankPolicy
+from ..decomposition.tucker import Ranks
 from ..errors import ModelError
-from ..output import system_errors
-from ..ranks import RankPolicy
-from ..tucker import Ranks
+from ..volumes.output import system_errors
 from .nnunet import Compression, TrainedModel, Weights
 
 SUFFIX = ".tuckerseg"
+
 FORMAT = 1
 """Changes whenever files written before can no longer be read, or should be made anew."""
 

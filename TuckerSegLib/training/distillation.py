@@ -18,7 +18,9 @@ from .soft_loss import soft_loss, soft_loss_of_regions
 from .trainer import Finetuner
 
 Patches = Iterator[Tensor]
+
 Result = TypeVar("Result")
+
 _HELD_OUT = 8
 """One image in so many, one at least, is for validation."""
 

@@ -9,16 +9,17 @@ import torch
 from joblib import Parallel, delayed  # type: ignore[import-untyped]
 
 from ..errors import InputError
-from ..inference import preprocessed
-from ..io import read_volume
+from ..inference.predict import preprocessed
 from ..models.nnunet import TrainedModel
-from ..models.sample import phantom
-from ..output import whole_file
-from ..patches import PHANTOMS
-from ..volume import Volume
+from ..volumes.files import read_volume
+from ..volumes.output import whole_file
+from ..volumes.phantoms.phantom import phantom
+from ..volumes.sources import PHANTOMS
+from ..volumes.volume import Volume
 
 PHANTOM_SEEDS = range(20_000, 20_096)
 """Phantoms that nothing else uses: not the sample model's training, calibration, nor any evaluation."""
+
 _SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
 
 Told = Callable[[int, int], None]

@@ -9,11 +9,14 @@ from typing import Any
 from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMultiThreadedAugmenter
 
 from ..errors import InputError
-from ..models.nnunet import TrainedModel, quiet
+from ..models.nnunet import TrainedModel
+from ..models.quiet import quiet
 from .trainer import Finetuner
 
 Told = Callable[[int, int], None]
+
 _PREPROCESSED = "nnUNet_preprocessed"
+
 _HELD_OUT = 5
 """Every fifth case, one at least, is for validation, as in nnU-Net's folds."""
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from torch import nn
 
+from ..decomposition.tucker import TuckerConv
 from ..errors import InputError
-from ..tucker import TuckerConv
 
 PARTS = ("cores", "factors", "norms", "others")
 """Of a compressed network: the cores, the pointwise layers around them, the normalisations, the layers left whole."""

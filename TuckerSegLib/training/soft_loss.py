@@ -11,6 +11,7 @@ from torch.nn import functional
 
 _SLAB = 4096
 """Voxels whose scores are in single precision at once: they stay in a processor's cache."""
+
 _SMOOTH = 1.0
 """Voxels: keeps structures that are not in the patch quiet."""
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import ModelError
-from ..output import system_errors, whole_file
+from ..volumes.output import system_errors, whole_file
 
 Tensors = Mapping[str, Tensor]
 

@@ -17,9 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.nnunet import Compression, TrainedModel, Weights, digest, quiet
+from ..models.nnunet import Compression, TrainedModel, Weights, digest
+from ..models.quiet import quiet
 from . import state
 from .fast import for_training
+from .schedule import _Schedule
 from .settings import Training, parts
 from .state import State
 
@@ -27,12 +29,10 @@ with quiet():
     import nnunetv2.training.nnUNetTrainer.nnUNetTrainer as upstream  # noqa: N813
 
 _log = logging.getLogger(__name__)
+
 STATE = "state.safetensors"
+
 _HISTORY = ("train_losses", "val_losses", "mean_fg_dice", "ema_fg_dice", "lrs")
-_POWER = 0.9
-"""Of nnU-Net's learning rate schedule."""
-_WARM_UP = 50
-"""Steps."""
 
 
 @dataclass(frozen=True)
@@ -267,33 +267,6 @@ def seed_all(seed: int, number: int) -> None:
 
 class _Over(Exception):
     """Leaves nnU-Net's loop before its last epoch."""
-
-
-class _Schedule:
-    """nnU-Net's polynomial decay, over whatever limits the training; the first steps of all are shorter.
-
-    Adam's first steps have the full length in every direction, whatever the gradient, which would undo the fit that the
-    network starts from.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, initial: float, share: Callable[[], float]) -> None:
-        self._optimizer, self._initial, self._share = optimizer, initial, share
-        self._steps = _WARM_UP
-
-    def step(self, epoch: int) -> None:
-        """Before an epoch."""
-        self._steps = 0 if epoch == 0 else _WARM_UP
-        self._set(self._initial * (1 - self._share()) ** _POWER)
-
-    def warm_up(self) -> None:
-        """Before each step."""
-        if self._steps < _WARM_UP:
-            self._steps += 1
-            self._set(self._initial * self._steps / _WARM_UP)
-
-    def _set(self, rate: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
 
 
 @contextmanager

@@ -1,0 +1,85 @@
+"""Takes the pictures in Resources/Screenshots: the panel on the sample, in each of its states."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import slicerhost
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "Resources" / "Screenshots"
+PATIENCE = 600.0
+WIDTH, WIDE = 420, 640
+LEVEL = 1
+"""The slider's position, DF 0.9: of a network as small as the sample's, little is left below it."""
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CONFIG_HOME"] = os.environ["TUCKERSEG_CACHE"] = os.environ["TOTALSEG_WEIGHTS_PATH"] = folder
+        host = slicerhost.start()
+        panel = host.load_module(ROOT / "TuckerSeg" / "TuckerSeg.py")
+        panel.enter()
+        _packages(host, panel)
+        _empty(host, panel)
+        _run(host, panel)
+        _advanced(host, panel)
+        _error(host, panel)
+        problems = host.unexpected
+        host.quit()
+    sys.exit("\n".join(problems) or 0)
+
+
+def _empty(host: Any, panel: Any) -> None:
+    host.drag(panel.ui.levelSlider, LEVEL)
+    assert host.wait_until(lambda: "FLOPs" in panel.ui.savingsLabel.text, PATIENCE)
+    _take(host, panel, "empty")
+
+
+def _run(host: Any, panel: Any) -> None:
+    host.click(panel.ui.sampleButton)
+    host.click(panel.ui.measureButton)
+    assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    host.click(panel.ui.applyButton)
+    assert host.wait_until(lambda: "left" in panel.ui.statusLabel.text, PATIENCE)
+    _take(host, panel, "running")
+    assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    _take(host, panel, "finished")
+    _take(host, panel, "finished_wide", WIDE)
+
+
+def _advanced(host: Any, panel: Any) -> None:
+    host.click(panel.ui.advancedCollapsibleButton)
+    host.click(panel.ui.logCollapsibleButton)
+    assert host.wait_until(lambda: "MB" in panel.ui.cacheLabel.text, PATIENCE)
+    _take(host, panel, "advanced")
+    host.click(panel.ui.advancedCollapsibleButton)
+    host.click(panel.ui.logCollapsibleButton)
+
+
+def _error(host: Any, panel: Any) -> None:
+    panel.logic.getParameterNode().SetParameter("Model", "/data/lungs")
+    host.click(panel.ui.applyButton)
+    assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    host.process_events(200)
+    _take(host, panel, "error")
+
+
+def _packages(host: Any, panel: Any) -> None:
+    host.missing_packages.update(["torch", "nnunetv2", "tensorly"])
+    panel.switch_away()
+    panel.enter()
+    _take(host, panel, "packages_missing")
+    host.missing_packages.clear()
+    panel.switch_away()
+    panel.enter()
+
+
+def _take(host: Any, panel: Any, state: str, width: int = WIDTH) -> None:
+    host.screenshot(panel.panel, PICTURES / f"panel_{state}.png", width)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the user wants: parameters, models, packages, measurements."""

@@ -1,0 +1,127 @@
+"""The choices a user makes, typed; they live in the module's parameter node and nowhere else.
+
+A saved scene may come from another computer or version: what cannot be read falls back to the default.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..widgets.wording import LEVELS
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+ENGINES = ("auto", "fused", "torch", "openvino")
+"""All there are; which of them this computer has, its worker tells."""
+
+ENGINE_NAMES = {"fused": "PyTorch (fused)", "torch": "PyTorch", "openvino": "OpenVINO"}
+
+DEFAULT_MODEL = "sample"
+
+DEFAULT_FACTOR = 1.0
+"""The original network: whoever wants it faster says so, having seen what that costs."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A parameter that is a string, one of `allowed` where that is given."""
+
+    name: str
+    default: str
+    allowed: Sequence[str] = ()
+
+    def __get__(self, parameters: "Parameters", owner: type) -> str:
+        text = parameters.node.GetParameter(self.name) or self.default
+        return text if not self.allowed or text in self.allowed else self.default
+
+    def __set__(self, parameters: "Parameters", value: str) -> None:
+        parameters.node.SetParameter(self.name, value)
+
+
+@dataclass(frozen=True)
+class Number:
+    """A parameter that is a number in (0, 1]."""
+
+    name: str
+    default: float
+
+    def __get__(self, parameters: "Parameters", owner: type) -> float:
+        try:
+            value = float(parameters.node.GetParameter(self.name))
+        except ValueError:
+            return self.default
+        return value if 0 < value <= 1 else self.default
+
+    def __set__(self, parameters: "Parameters", value: float) -> None:
+        parameters.node.SetParameter(self.name, f"{value:g}")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A parameter that is on or off."""
+
+    name: str
+    default: bool = False
+
+    def __get__(self, parameters: "Parameters", owner: type) -> bool:
+        return {"true": True, "false": False}.get(parameters.node.GetParameter(self.name), self.default)
+
+    def __set__(self, parameters: "Parameters", value: bool) -> None:
+        parameters.node.SetParameter(self.name, "true" if value else "false")
+
+
+@dataclass(frozen=True)
+class Names:
+    """A parameter that is a list of names."""
+
+    name: str
+
+    def __get__(self, parameters: "Parameters", owner: type) -> tuple[str, ...]:
+        try:
+            names = json.loads(parameters.node.GetParameter(self.name) or "[]")
+        except ValueError:
+            return ()
+        return tuple(str(name) for name in names) if isinstance(names, list) else ()
+
+    def __set__(self, parameters: "Parameters", value: Sequence[str]) -> None:
+        parameters.node.SetParameter(self.name, json.dumps(list(value)))
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A parameter that is another node of the scene, or None."""
+
+    name: str
+
+    def __get__(self, parameters: "Parameters", owner: type) -> Any:
+        return parameters.node.GetNodeReference(self.name)
+
+    def __set__(self, parameters: "Parameters", node: Any) -> None:
+        parameters.node.SetNodeReferenceID(self.name, node.GetID() if node else None)
+
+
+class Parameters:
+    """One parameter node, a `vtkMRMLScriptedModuleNode`, seen as typed attributes."""
+
+    volume = Reference("InputVolume")
+    segmentation = Reference("OutputSegmentation")
+    comparison = Reference("ComparisonTable")
+    trade_off = Reference("TradeOffChart")
+    model = Text("Model", DEFAULT_MODEL)
+    factor = Number("Factor", DEFAULT_FACTOR)
+    device = Text("Device", "auto", DEVICES)
+    engine = Text("Engine", "auto", ENGINES)
+    structures = Names("Structures")
+    standard_names = Flag("StandardNames")
+    all_frames = Flag("AllFrames")
+    exact_ranks = Flag("ExactRanks")
+    fit_to_scan = Flag("FitToScan")
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
+
+    @property
+    def position(self) -> int:
+        """Where the slider stands: the published level that is nearest to the factor."""
+        return min(range(len(LEVELS)), key=lambda position: abs(LEVELS[position] - self.factor))

@@ -1,0 +1,1 @@
+"""What goes on: runs of the worker, step by step."""

@@ -1,0 +1,192 @@
+"""What the buttons do, as steps of the worker: segment, all frames of a sequence, compare, measure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import slicer
+from slicer.i18n import tr as _
+
+from TuckerSegLib.segmentation.request import Finished, SegmentRequest
+from TuckerSegLib.volumes.dice import dice, mean_dice
+from TuckerSegLib.volumes.scene import show_label_map, volume_from_node
+from TuckerSegLib.volumes.volume import LabelMap, Volume
+from TuckerSegLib.worker.client import Client
+
+from ..choices.measurements import Measurements, Setup
+from ..scene import sequences
+from ..scene.tables import Row, fill_comparison
+from .run import Step, Steps
+
+_PREPARING = ("load", "compress", "start")
+"""Stages that only the first run at a level needs; later ones take the others alone."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a segmentation left in the scene, and the worker's account of it."""
+
+    segmentation: "slicer.vtkMRMLSegmentationNode"
+    finished: Finished
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a comparison left in the scene, and the mean Dice of the two label maps."""
+
+    segmentation: "slicer.vtkMRMLSegmentationNode"
+    table: "slicer.vtkMRMLTableNode"
+    agreement: float
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A volume and what tells whether it is still the one that was segmented before."""
+
+    volume: Volume
+    identity: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, node: "slicer.vtkMRMLScalarVolumeNode") -> "_Image":
+        volume = volume_from_node(node)
+        return cls(volume, (node.GetID(), node.GetImageData().GetMTime(), volume.geometry.ijk_to_ras.tobytes()))
+
+
+class Segmenting:
+    """Steps of one client; remembers what was measured, and the last result of the original network."""
+
+    def __init__(self, client: Client, measurements: Measurements) -> None:
+        self._client = client
+        self._measurements = measurements
+        self._original: tuple[tuple[Any, ...], LabelMap] | None = None
+
+    def segment(
+        self,
+        volume_node: "slicer.vtkMRMLScalarVolumeNode",
+        segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
+        request: SegmentRequest,
+        standard_names: bool,
+    ) -> Steps:
+        """Into `segmentation_node`, or a new one."""
+        image = _Image.of(volume_node)
+        finished = yield Step(self._client.segment(image.volume, request))
+        self._keep(image, request, finished)
+        node = show_label_map(finished.label_map, volume_node, _in_scene(segmentation_node), standard_names)
+        return Outcome(node, finished)
+
+    def segment_frames(
+        self,
+        volume_node: "slicer.vtkMRMLScalarVolumeNode",
+        segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
+        request: SegmentRequest,
+        standard_names: bool,
+    ) -> Steps:
+        """Every frame of the sequence that `volume_node` shows, into a sequence of its own that plays with it."""
+        frames = sequences.frames(volume_node)
+        results: list[Finished] = []
+        for index, frame in enumerate(frames):
+            title = _("Frame {number} of {count}").format(number=index + 1, count=len(frames))
+            image = _Image.of(frame.volume)
+            job = self._client.segment(image.volume, request)
+            results.append((yield Step(job, index, len(frames), title)))
+        label_maps = [finished.label_map for finished in results]
+        node = sequences.show(volume_node, _in_scene(segmentation_node), frames, label_maps, standard_names)
+        return Outcome(node, results[-1])
+
+    def compare(
+        self,
+        volume_node: "slicer.vtkMRMLScalarVolumeNode",
+        segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
+        table_node: "slicer.vtkMRMLTableNode | None",
+        request: SegmentRequest,
+        standard_names: bool,
+    ) -> Steps:
+        """The chosen level into the scene, and a table of how it differs from the original network."""
+        image = _Image.of(volume_node)
+        original = yield from self._original_of(image, request, 0, 2)
+        title = _("Level {factor:g}").format(factor=request.factor)
+        finished = yield Step(self._client.segment(image.volume, request), 1, 2, title)
+        agreement = self._keep(image, request, finished)
+        node = show_label_map(finished.label_map, volume_node, _in_scene(segmentation_node), standard_names)
+        table = fill_comparison(_in_scene(table_node), node, rows(finished.label_map, original))
+        return Compared(
+            node, table, mean_dice(original.labels, finished.label_map.labels) if agreement is None else agreement
+        )
+
+    def measure(
+        self, volume_node: "slicer.vtkMRMLScalarVolumeNode", request: SegmentRequest, factors: Sequence[float]
+    ) -> Steps:
+        """Seconds and agreement of some levels on this volume; leaves nothing in the scene."""
+        image = _Image.of(volume_node)
+        request = replace(request, structures=())
+        compressed = [factor for factor in factors if factor != 1]
+        count = len(compressed) + 1
+        yield from self._original_of(image, request, 0, count)
+        for index, factor in enumerate(compressed, start=1):
+            title = _("Level {factor:g}").format(factor=factor)
+            level = replace(request, factor=factor)
+            finished = yield Step(self._client.segment(image.volume, level), index, count, title)
+            self._keep(image, level, finished)
+
+    def _original_of(self, image: _Image, request: SegmentRequest, index: int, count: int) -> Steps:
+        request = replace(request, factor=1.0)
+        if self._original is None or self._original[0] != _identity(image, request):
+            step = Step(self._client.segment(image.volume, request), index, count, _("Original network"))
+            self._keep(image, request, (yield step))
+        assert self._original is not None
+        return self._original[1]
+
+    def _keep(self, image: _Image, request: SegmentRequest, finished: Finished) -> float | None:
+        """Remembers what this run tells about its level; gives the agreement where the original's result is known."""
+        setup = setup_of(request)
+        if not request.structures:  # fewer structures may need fewer networks, and agree otherwise
+            self._measurements.remember_time(setup, request.factor, seconds_of(finished), millilitres(image.volume))
+        if request.factor == 1:
+            self._original = (_identity(image, request), finished.label_map)
+        if self._original is None or self._original[0] != _identity(image, replace(request, factor=1.0)):
+            return None
+        agreement = mean_dice(self._original[1].labels, finished.label_map.labels)
+        if not request.structures:
+            self._measurements.remember_agreement(setup, request.factor, agreement)
+        return agreement
+
+
+def setup_of(request: SegmentRequest) -> Setup:
+    """What a measurement of this request holds for."""
+    return Setup(request.model, request.device, request.engine, request.exact_ranks, request.fit_to_scan)
+
+
+def seconds_of(finished: Finished) -> float:
+    """How long the same run takes once the level is made and loaded."""
+    return sum(seconds for stage, seconds in finished.seconds.items() if stage not in _PREPARING)
+
+
+def millilitres(volume: Volume) -> float:
+    """The size of the whole image, air included."""
+    return float(np.prod(volume.geometry.shape)) * volume.geometry.voxel_volume
+
+
+def rows(ours: LabelMap, original: LabelMap) -> list[Row]:
+    """One row a structure that occurs in either map, in label order."""
+    counts, original_counts = ours.voxel_counts(), original.voxel_counts()
+    ml = ours.geometry.voxel_volume
+    names: Mapping[int, str] = {**original.names, **ours.names}
+    return [
+        Row(
+            names.get(label, f"label_{label}"),
+            value,
+            counts.get(label, 0) * ml,
+            original_counts.get(label, 0) * ml,
+        )
+        for label, value in dice(original.labels, ours.labels).items()
+    ]
+
+
+def _identity(image: _Image, request: SegmentRequest) -> tuple[Any, ...]:
+    return (*image.identity, request)
+
+
+def _in_scene(node: Any) -> Any:
+    """The node, or None where it was deleted meanwhile: what was computed then gets a node of its own."""
+    return node if node is not None and node.GetScene() is not None else None

@@ -1,0 +1,1 @@
+"""What appears in the scene: tables, views, sequences, the sample."""

@@ -1,0 +1,1 @@
+"""What the panel shows, and the words it says it in."""

@@ -1,0 +1,1 @@
+"""`tuckerseg`: one file a command."""

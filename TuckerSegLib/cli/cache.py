@@ -1,0 +1,77 @@
+"""`tuckerseg cache`: the compressed networks that are kept on this computer."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+from .compress import _settings
+from .main import cache_app
+from .options import Json
+
+
+@cache_app.command("list")
+def cache_list(as_json: Json = False) -> None:
+    """List the compressed networks, the last used first."""
+    from ..models.cache import Cache
+    from . import console
+
+    cache = Cache()
+    entries = cache.entries()
+    if as_json:
+        listed = [{"model": e.model, "policy": dict(e.policy), "bytes": e.size, "path": str(e.path)} for e in entries]
+        console.write_json({"folder": str(cache.folder), "limit": cache.limit, "entries": listed})
+        return
+    rows = [(e.model, _settings(e.policy), console.size(e.size)) for e in entries]
+    title = f"{cache.folder}, at most {console.size(cache.limit)}"
+    console.write_table(title, ("Model", "Policy", "Size"), rows)
+
+
+@cache_app.command("clear")
+def cache_clear(as_json: Json = False) -> None:
+    """Remove all compressed networks and what engines made of them; they are made again when needed."""
+    from ..models.cache import Cache
+    from ..store import Store
+    from . import console
+
+    freed = Cache().clear() + Store(Cache().folder).clear()
+    if as_json:
+        console.write_json({"freed": freed})
+    else:
+        print(f"{console.size(freed)} freed")
+
+
+@cache_app.command("path")
+def cache_path(as_json: Json = False) -> None:
+    """Print the folder the compressed networks are in."""
+    from ..models.cache import Cache
+    from . import console
+
+    if as_json:
+        console.write_json({"folder": str(Cache().folder)})
+    else:
+        print(Cache().folder)
+
+
+@cache_app.command("limit")
+def cache_limit(
+    limit: Annotated[str, typer.Argument(metavar="SIZE", help="Such as 500MB or 2GB.")], as_json: Json = False
+) -> None:
+    """Set how large the cache may grow; what was used longest ago is removed first."""
+    from ..models.cache import Cache
+    from . import console
+
+    cache = Cache()
+    cache.limit = _bytes(limit)
+    if as_json:
+        console.write_json({"limit": cache.limit})
+    else:
+        print(f"at most {console.size(cache.limit)}")
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"\s*([\d.]+)\s*([kMGT]?)B?\s*", text)
+    if not match or match[1].count(".") > 1:
+        raise InputError(f"{text} is no size: write it like 500MB or 2GB.")
+    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))

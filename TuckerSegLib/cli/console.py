@@ -1,0 +1,107 @@
+"""What the command line shows: tables and JSON on standard output; progress, warnings and errors on standard error."""
+
+import json
+import logging
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+
+from ..progress import Progress as RunProgress
+from ..progress import ProgressCallback
+
+errors = Console(stderr=True)
+
+_FIRST_COLUMN = 24
+"""Characters a table's first column gets at least, where it needs them; the others' headings wrap first."""
+
+_FILE_WIDTH = 160
+"""Characters in a line where the output is not a terminal that says its own."""
+
+_STAGES = {
+    "start": "Starting",
+    "load": "Opening the model",
+    "measure": "Measuring what is fast here, once",
+    "compress": "Compressing the network",
+    "preprocess": "Preparing the image",
+    "predict": "Segmenting",
+    "postprocess": "Resampling the labels",
+    "resample": "Resampling",
+}
+
+
+def show_warnings() -> None:
+    """Log messages of this package, as one line each on standard error."""
+    handler = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
+    logging.getLogger("TuckerSegLib").handlers = [handler]
+
+
+def say_error(sentence: str) -> None:
+    """One line on standard error, however long."""
+    errors.print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+
+
+def say_warning(sentence: str) -> None:
+    """As `show_warnings` shows them, for a warning of another process."""
+    errors.print(escape(sentence), soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def json_alone(wanted: bool) -> Iterator[None]:
+    """Where JSON was asked for, keep whatever libraries print out of standard output."""
+    stdout = sys.stdout
+    if wanted:
+        sys.stdout = sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+def write_json(content: Mapping[str, object]) -> None:
+    """The one object that a command with `--json` prints."""
+    print(json.dumps(content, indent=2))
+
+
+def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table; every column but the first is aligned to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    longest = max((len(row[0]) for row in rows), default=0)
+    for index, column in enumerate(columns):
+        width = 0 if index else min(max(longest, len(column)), _FIRST_COLUMN)
+        table.add_column(column, justify="right" if index else "left", overflow="fold", min_width=width)
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table)
+
+
+@contextmanager
+def progress_bar() -> Iterator[ProgressCallback]:
+    """A callback that draws a run's progress; nothing is left on the screen after it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("Starting", total=1.0, left="")
+
+        def show(progress: RunProgress) -> None:
+            left = "" if progress.seconds_left is None else f"{progress.seconds_left:.0f} s left"
+            stage = _STAGES.get(progress.stage, progress.stage)
+            if progress.count:
+                stage = f"{stage}: {progress.number} of {progress.count}"
+            bar.update(task, completed=progress.fraction, description=stage, left=left)
+
+        yield show
+
+
+def size(count: float) -> str:
+    """A number of bytes, as people read it."""
+    for unit in ("bytes", "kB", "MB"):
+        if abs(count) < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

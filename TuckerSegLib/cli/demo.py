@@ -1,0 +1,220 @@
+"""The main job on a scan that needs no download: a phantom CT into a real MRML scene, at four levels."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..decomposition.policies import Relative
+from ..errors import OutputError
+from ..models.installed import SAMPLE
+from ..models.opening import open_model
+from ..progress import Progress, ProgressCallback
+from ..segmentation.one_model import Result, segment
+from ..segmentation.prepare import ORIGINAL
+from ..segmentation.recipes import fitted_to_scan
+from ..volumes.dice import mean_dice
+from ..volumes.itk import write_itk
+from ..volumes.output import whole_file
+from ..volumes.phantoms.phantom import phantom
+from ..volumes.terminology import style
+from ..volumes.volume import LabelMap, Volume
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from slicer import vtkMRMLScalarVolumeNode, vtkMRMLScene
+
+Cut = tuple[int | slice, ...]
+
+LEVELS = (1.0, 0.5, 0.3, 0.1)
+
+SEED = 9001
+"""A phantom that neither training nor the choice of settings saw."""
+
+_WINDOW = (-160, 240)
+"""The soft-tissue window, in Hounsfield units."""
+
+_COLUMN = 3.1
+"""Inches that a column of the picture is wide."""
+
+
+@dataclass(frozen=True)
+class LevelOutcome:
+    """One level on the phantom: mean Dice with the truth, and with the original network's labels (agreement)."""
+
+    factor: float
+    dice: float
+    agreement: float
+    fitting: float
+    """Seconds until the level was there: compressed and fitted, or read from the cache."""
+    seconds: float
+    """Of the segmentation itself."""
+    parameters: int
+    cache_hit: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the demo measured and where it put its files."""
+
+    folder: Path
+    picture: Path
+    levels: tuple[LevelOutcome, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "folder": str(self.folder),
+            "picture": str(self.picture),
+            "levels": [asdict(level) for level in self.levels],
+        }
+
+
+def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
+    """Segment the phantom at every level, fitted to it; write the CT, a `.seg.nrrd` a level, a picture into `folder`.
+
+    Raises:
+        OutputError: the folder cannot be made, or the packages for the scene and the picture are missing.
+    """
+    _check_packages()
+    from ..decomposition.counting import count_parameters
+    from ..volumes.scene import headless_scene, volume_from_node
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    sample = phantom(SEED)
+    scene = headless_scene()
+    node = _add_volume(scene, sample.image, folder / "ct.nrrd")
+    volume = volume_from_node(node)
+    model = open_model(SAMPLE)
+    label_maps, outcomes = [], []
+    for number, factor in enumerate(LEVELS):
+        policy = fitted_to_scan(model, volume, Relative(factor)) if factor < 1 else ORIGINAL
+        result = segment(volume, model, policy, engine="fused", progress=_part(progress, number))
+        label_maps.append(result.label_map)
+        _keep(result.label_map, node, folder / f"factor_{factor:g}.seg.nrrd")
+        parameters = count_parameters(result.level.network_without_data())
+        outcomes.append(_outcome(factor, parameters, result, sample.truth, label_maps[0]))
+    picture = folder / "levels.png"
+    draw(sample.image, sample.truth, label_maps, outcomes, picture)
+    return Outcome(folder, picture, tuple(outcomes))
+
+
+def draw(
+    image: Volume, truth: LabelMap, label_maps: Sequence[LabelMap], outcomes: Sequence[LevelOutcome], path: Path
+) -> None:
+    """A PNG with a coronal and an axial slice, a column for the truth and one for each level, structures outlined."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = [("Truth", truth)] + [
+        (f"Factor {o.factor:g}\nDice {o.dice:.3f}, {o.parameters / 1e6:.2f} M parameters", m)
+        for o, m in zip(outcomes, label_maps, strict=True)
+    ]
+    slices = [_coronal(truth), _axial(truth)]
+    heights = [_height(image, cut, aspect) for cut, aspect in slices]
+    figure, axes = pyplot.subplots(
+        len(slices),
+        len(columns),
+        figsize=(_COLUMN * len(columns), _COLUMN * sum(heights) + 0.6),
+        height_ratios=heights,
+        facecolor="black",
+    )
+    for axis, (title, _) in zip(axes[0], columns, strict=True):
+        axis.set_title(title, color="white", fontsize=10)
+    for row, (cut, aspect) in zip(axes, slices, strict=True):
+        for axis, (_, label_map) in zip(row, columns, strict=True):
+            axis.imshow(image.voxels[0][cut], cmap="gray", vmin=_WINDOW[0], vmax=_WINDOW[1], aspect=aspect)
+            _outline(axis, label_map.labels[cut], label_map)
+            axis.set_axis_off()
+    figure.tight_layout(pad=0.4)
+    figure.savefig(path, dpi=110, facecolor="black")
+    pyplot.close(figure)
+
+
+def _height(image: Volume, cut: Cut, aspect: float) -> float:
+    """How high a slice is, in its own widths."""
+    rows, columns = image.voxels[0][cut].shape
+    return float(rows * aspect / columns)
+
+
+def _axial(truth: LabelMap) -> tuple[Cut, float]:
+    """Through the middle of the pancreas, or of the volume; patient's right on the left, front at the top."""
+    k = _middle(truth, "pancreas", 0)
+    spacing = truth.geometry.spacing
+    return (k, slice(None), slice(None)), spacing[1] / spacing[0]
+
+
+def _coronal(truth: LabelMap) -> tuple[Cut, float]:
+    """Through the middle of the liver; patient's right on the left, head at the top."""
+    j = _middle(truth, "liver", 1)
+    spacing = truth.geometry.spacing
+    return (slice(None, None, -1), j, slice(None)), spacing[2] / spacing[0]
+
+
+def _middle(truth: LabelMap, name: str, axis: int) -> int:
+    label = next((value for value, known in truth.names.items() if known == name), 0)
+    found = np.nonzero(truth.labels == label)[axis]
+    return int(np.median(found)) if len(found) else truth.labels.shape[axis] // 2
+
+
+def _outline(axis: "Axes", labels: npt.NDArray[np.unsignedinteger], label_map: LabelMap) -> None:
+    for label in np.unique(labels[labels > 0]):
+        color = style(label_map.names.get(int(label), str(label))).color
+        axis.contour(labels == label, levels=[0.5], colors=[color], linewidths=0.9)
+
+
+def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, original: LabelMap) -> LevelOutcome:
+    labels = result.label_map.labels
+    return LevelOutcome(
+        factor,
+        mean_dice(truth.labels, labels),
+        mean_dice(original.labels, labels),
+        result.seconds["load"],
+        sum(seconds for stage, seconds in result.seconds.items() if stage != "load"),
+        parameters,
+        result.cache_hit,
+    )
+
+
+def _part(progress: ProgressCallback | None, number: int) -> ProgressCallback | None:
+    """The progress of one level as a share of all levels'."""
+
+    def show(step: Progress) -> None:
+        assert progress
+        progress(Progress(step.stage, (number + step.fraction) / len(LEVELS), step.seconds_left))
+
+    return show if progress else None
+
+
+def _add_volume(scene: "vtkMRMLScene", image: Volume, path: Path) -> "vtkMRMLScalarVolumeNode":
+    """The phantom as a volume node of the scene, and as the file the node is stored in."""
+    with whole_file(path) as partial:
+        write_itk(image.voxels[0], image.geometry, partial)
+    node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom CT")
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(path))
+    if not storage.ReadData(node):
+        raise OutputError(f"{path} could not be read back: see whether the disk is full.")
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    return node
+
+
+def _keep(label_map: LabelMap, node: "vtkMRMLScalarVolumeNode", path: Path) -> None:
+    from ..volumes.scene import save_segmentation, show_label_map
+
+    save_segmentation(show_label_map(label_map, node), path)
+
+
+def _check_packages() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("slicer", "matplotlib") if find_spec(name) is None]
+    if missing:
+        raise OutputError("The demo needs more packages: install them with pip install 'tuckerseg[scene]'.")

@@ -1,0 +1,1 @@
+"""One layer, then one network: Tucker decomposition, and the ranks that it keeps."""

@@ -1,0 +1,206 @@
+"""Which engine runs a network: the one asked for, or the fastest on this computer; another where it fails."""
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError, TuckerSegError, is_lack_of_memory
+from ..store import Store
+from .base import Engine, Prepared, Source
+from .folds import Folds
+from .fused.engine import FusedEngine
+from .memory import give_back
+from .names import NAMES
+from .openvino import OpenVinoEngine
+from .torch import TorchEngine
+
+_log = logging.getLogger(__name__)
+
+Check = Callable[[], None]
+
+_ROUNDS = 3
+"""After a first one: what a computer does besides may slow down one run, hardly the best of several."""
+
+_HOPELESS = 2.0
+"""Times the fastest's seconds; a network that takes longer is not run again, once it has run twice."""
+
+_FORMAT = 2
+"""Changes when our own engines become faster."""
+
+_PACKAGES = ("torch", "llvmlite", "openvino")
+"""Whose versions decide which engine is the fastest."""
+
+
+def engines(store: Store) -> tuple[Engine, ...]:
+    """All there are, the one that is there for every network last."""
+    return FusedEngine(), OpenVinoEngine(store), TorchEngine()
+
+
+def prepared(
+    folds: Sequence[Source],
+    device: torch.device,
+    engine: str,
+    store: Store,
+    check: Check = lambda: None,
+    measuring: Check = lambda: None,
+) -> Folds:
+    """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+
+    `check` is called before whatever takes long, and may raise to stop; `measuring` once before engines are measured.
+
+    Raises:
+        InputError: there is no such engine, or it does not run on `device`.
+    """
+    order = _order(engine, engines(store), device)
+    if engine == "auto" and len(order) > 1:
+        order, measured = _fastest_first(folds[0], device, order, store, check, measuring)
+        return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
+    return Folds(_all(folds, device, order, check))
+
+
+class Dependable:
+    """A network prepared by the first engine that can, replaced by the next one's when it fails to run."""
+
+    def __init__(self, source: Source, device: torch.device, order: Sequence[Engine]) -> None:
+        self._source, self._device = source, device
+        self._later = list(order)
+        self._network = self._next()
+
+    @property
+    def engine(self) -> str:
+        return self._network.engine
+
+    @property
+    def memory(self) -> int:
+        return self._network.memory
+
+    def __call__(self, patches: Tensor) -> Tensor:
+        while True:
+            try:
+                return self._network(patches)
+            except Exception as error:
+                self._give_up(self._network.engine, error)
+                self._network = self._next()
+
+    def _next(self) -> Prepared:
+        while True:
+            engine = self._later.pop(0)
+            try:
+                return engine.prepare(self._source, self._device)
+            except Exception as error:
+                self._give_up(engine.name, error)
+
+    def _give_up(self, engine: str, error: Exception) -> None:
+        """Raises where another engine would fail for the same reason, or there is none."""
+        if not self._later or isinstance(error, TuckerSegError) or is_lack_of_memory(error):
+            raise error
+        _log.warning("%s cannot run this network, %s takes over: %s", engine, self._later[0].name, error)
+
+
+@dataclass
+class _Timed:
+    network: Dependable
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        return min(self.seconds)
+
+    def run(self, patch: Tensor) -> None:
+        start = time.perf_counter()
+        self.network(patch)
+        self.seconds.append(time.perf_counter() - start)
+
+
+def _order(name: str, available: Sequence[Engine], device: torch.device) -> list[Engine]:
+    """The engine called `name`, and those to fall back to."""
+    if name not in NAMES:
+        raise InputError(f"There is no engine {name}: choose one of {', '.join(NAMES)}.")
+    usable = [engine for engine in available if engine.supports(device)]
+    if name == "auto":
+        return usable
+    if name not in [engine.name for engine in usable]:
+        raise InputError(f"The engine {name} is not installed or does not run on {device.type}: choose auto or torch.")
+    return usable[[engine.name for engine in usable].index(name) :]
+
+
+def _all(folds: Sequence[Source], device: torch.device, order: Sequence[Engine], check: Check) -> list[Dependable]:
+    networks = []
+    for fold in folds:
+        check()
+        networks.append(Dependable(fold, device, order))
+    return networks
+
+
+def _fastest_first(
+    source: Source, device: torch.device, order: list[Engine], store: Store, check: Check, measuring: Check
+) -> tuple[list[Engine], list[Dependable]]:
+    """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
+    key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
+    known = (store.read_json(key) or {}).get("engine")
+    if known in [engine.name for engine in order]:
+        return _beginning_with(known, order), []
+    measuring()
+    fastest, seconds = _timed(source, device, order, check)
+    store.write_json(key, {"engine": fastest.engine, "seconds": seconds})
+    times = ", ".join(f"{engine} {best:.3g} s" for engine, best in seconds.items())
+    _log.info("%s runs this network fastest on this computer: %s a patch.", fastest.engine, times)
+    return _beginning_with(fastest.engine, order), [fastest]
+
+
+def _circumstances(order: Sequence[Engine]) -> str:
+    """What a choice once made depends on: the computer, how much of it is ours, and what can be chosen from."""
+    names = [engine.name for engine in order]
+    versions = {package: _version(package) for package in _PACKAGES}
+    return f"{_FORMAT} {platform.node()} {platform.processor()} {torch.get_num_threads()} {names} {versions}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def _timed(
+    source: Source, device: torch.device, order: list[Engine], check: Check
+) -> tuple[Dependable, dict[str, float]]:
+    """The network as the engine prepares it that runs it fastest, and the seconds of all.
+
+    Two at a time, the faster so far and the next, as what they hold between them may be all that a computer has.
+    """
+    patch = torch.randn(1, *source.patch, device=device)
+    fastest: _Timed | None = None
+    seconds: dict[str, list[float]] = {}
+    for engine in order:
+        check()
+        other = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
+        other.run(patch)
+        if other.network.engine not in seconds:
+            seconds[other.network.engine] = other.seconds
+            fastest = _faster(fastest, other, patch, check) if fastest else other
+        del other
+        give_back()
+    assert fastest is not None
+    return fastest.network, {name: min(runs) for name, runs in seconds.items()}
+
+
+def _faster(one: _Timed, other: _Timed, patch: Tensor, check: Check) -> _Timed:
+    """In turns, several times."""
+    for _ in range(_ROUNDS):
+        best = min(one.best, other.best)
+        for network in (one, other):
+            check()
+            if network.best <= _HOPELESS * best or len(network.seconds) < 2:
+                network.run(patch)
+    return min(one, other, key=lambda network: network.best)
+
+
+def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:
+    return sorted(order, key=lambda engine: engine.name != name)

@@ -1,0 +1,81 @@
+"""Convolutions by what is fastest at them here.
+
+That is oneDNN, whatever their size, as PyTorch leaves small ones to much slower code of its own; or Winograd's
+algorithm, where that was faster when both were tried.
+"""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .channels_last import channels_last
+from .winograd import Winograd
+
+_TRIAL = (4, 16)
+"""Slices and lines of the input that forms are tried on: milliseconds, at most."""
+
+_RUNS, _MOST_RUNS = 2, 10
+
+_TIE = 1.3
+"""Times as long as oneDNN that Winograd's form may take: it gains on whole images, and its answers need less memory."""
+
+
+def onednn(layer: nn.Conv2d | nn.Conv3d, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
+    """`layer` with this weight, bias and padding."""
+    answer: Tensor = torch.ops.aten.mkldnn_convolution(
+        channels_last(x), weight, bias, padding, layer.stride, layer.dilation, layer.groups
+    )
+    return answer
+
+
+class OneDnn(nn.Module):
+    """What a plain convolution is, channels last in memory."""
+
+    def __init__(self, layer: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return onednn(self.layer, x, self.layer.weight, self.layer.bias, self.layer.padding)
+
+
+class Fastest(nn.Module):
+    """What a convolution that suits both is, by the one that is faster on the first input's first lines."""
+
+    def __init__(self, layer: nn.Conv3d) -> None:
+        super().__init__()
+        self.form: nn.Module = OneDnn(layer)
+        self._untried = [layer]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._untried:
+            layer = self._untried.pop()
+            self.form = _faster(self.form, Winograd(layer), channels_last(x[:1, :, : _TRIAL[0], : _TRIAL[1]]))
+        answer: Tensor = self.form(x)
+        return answer
+
+
+def _faster(usual: nn.Module, other: nn.Module, x: Tensor) -> nn.Module:
+    """By the best of some runs of each, in turns: few where they speak for `other`, more where they do not.
+
+    It was twice as fast wherever it was tried, so it is more likely that something else held it up.
+    """
+    usual(x), other(x)
+    best = {usual: float("inf"), other: float("inf")}
+    for run in range(_MOST_RUNS):
+        if run >= _RUNS and best[other] < _TIE * best[usual]:
+            break
+        for form in (usual, other):
+            start = time.perf_counter()
+            form(x)
+            best[form] = min(best[form], time.perf_counter() - start)
+    return other if best[other] < _TIE * best[usual] else usual
+
+
+def suits_onednn(module: Any) -> bool:
+    """Whether it is a convolution that oneDNN knows as it is, where there is oneDNN."""
+    plain = isinstance(module, (nn.Conv2d, nn.Conv3d)) and module.padding_mode == "zeros"
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return plain and not isinstance(module.padding, str) and available

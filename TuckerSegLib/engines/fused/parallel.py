@@ -1,0 +1,68 @@
+"""Work on many things alike, such as the rows of a matrix, tile by tile: several tiles at once, each on one core.
+
+Operations on a tile take microseconds. To split each over the cores would cost more than it saves, and far more on a
+computer that is busy with something else; so the tiles are split over the cores instead.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from threading import Barrier
+
+import torch
+from torch import Tensor
+
+_BYTES = 1 << 20
+"""Of the widest matrix at a time, so that it stays in a core's cache."""
+
+_FEWEST = 256
+"""Rows of a tile."""
+
+_TILES_A_CORE = 8
+"""So that a core that is held up leaves its share to the others."""
+
+Work = Callable[[Iterator[slice], int], None]
+"""Does all the parts it is given, none longer than the number."""
+
+
+def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
+    """Have `work` done on all rows of `matrix`, by one call a core.
+
+    `width` is that of the widest matrix that has to fit into a core's cache; without one the tiles are few and large.
+    """
+    most = len(matrix) // (torch.get_num_threads() * _TILES_A_CORE)
+    share(work, len(matrix), max(_BYTES // (width * matrix.element_size()) if width else most, _FEWEST))
+
+
+def share(work: Work, count: int, most: int) -> None:
+    """Have `work` done on `count` things, `most` of them at a time, by one call a core."""
+    turns = -(-count // most)
+    if turns > 1:  # as many for each core
+        turns = -(-turns // torch.get_num_threads()) * torch.get_num_threads()
+        most = -(-count // turns)
+    parts = iter([slice(start, min(start + most, count)) for start in range(0, count, most)])
+    callers = min(torch.get_num_threads(), turns)
+    if callers == 1:
+        work(parts, most)
+        return
+    list(_pool(torch.get_num_threads()).map(lambda _: _alone(work, parts, most), range(callers)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads whose operations take one core each.
+
+    PyTorch takes the last number that any thread sets for that of all threads to come, so it is set back.
+    """
+    pool = ThreadPoolExecutor(threads, "tiles", initializer=lambda: torch.set_num_threads(1))
+    all_there = Barrier(threads + 1)
+    for _ in range(threads):
+        pool.submit(all_there.wait)
+    all_there.wait()
+    torch.set_num_threads(threads)
+    return pool
+
+
+def _alone(work: Work, parts: Iterator[slice], most: int) -> None:
+    with torch.inference_mode():
+        work(parts, most)

@@ -1,0 +1,5 @@
+"""Names of devices and engines, free of PyTorch, so that any process can list them."""
+
+NAMES = ("auto", "fused", "openvino", "torch")
+
+DEVICES = ("auto", "cpu", "cuda", "mps")

@@ -1,0 +1,101 @@
+"""Ranks fitted to this computer: no layer slower than it was, and none more compressed than its speed is worth.
+
+A decomposed layer is not always faster: narrow convolutions use a processor badly. So each layer takes, of its dense
+form and its decompositions at no less than the published ranks, the fastest; of those as fast, the most accurate.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..decomposition.counting import convolutions, input_shapes
+from ..decomposition.policies import RankPolicy, Relative, Settings, is_smaller
+from ..decomposition.published import LEVELS
+from ..decomposition.tucker import Convolution, Ranks
+from ..models.nnunet import TrainedModel
+from .layer_times import LayerTimes
+
+_MULTIPLES = (1, 8, 16)
+"""Ranks are tried as they are and rounded up to these: processors take so many numbers at a time."""
+
+_AS_FAST = 1.02
+"""Times that differ less are the same."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A published level, to be fitted to the computer that runs it, where an engine is chosen that it pays for.
+
+    Taken as a policy it gives the published ranks.
+    """
+
+    published: Relative
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return self.published.choose(layers)
+
+    @property
+    def settings(self) -> Settings:
+        return {**self.published.settings, "ranks": "fitted"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A published level with the ranks that were found to pay on this computer."""
+
+    published: Relative
+    ranks: Mapping[str, Ranks]
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return dict(self.ranks)
+
+    @property
+    def settings(self) -> Settings:
+        content = json.dumps(self.ranks, sort_keys=True).encode()
+        return {**self.published.settings, "fitted": hashlib.sha256(content).hexdigest()[:16]}
+
+
+def fitted(
+    model: TrainedModel,
+    published: Relative,
+    times: LayerTimes,
+    layer_is_next: Callable[[int, int], None] = lambda number, count: None,
+) -> RankPolicy:
+    """The level as this computer runs it best; the original network where no layer gains.
+
+    Where a layer has been timed at the levels above, it may also take what it could take there: none is slower then.
+    `layer_is_next` is told its number, from 1, and how many there are.
+    """
+    network = model.network_without_data()
+    layers = convolutions(network)
+    shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
+    above = [Relative(level, published.minimum).choose(layers) for level in LEVELS if published.factor < level < 1]
+    wanted = published.choose(layers)
+    best = {}
+    for number, (name, layer) in enumerate(layers.items(), 1):
+        layer_is_next(number, len(layers))
+        known = [r for level in above for r in _options(layer, level[name]) if times.is_known(layer, shapes[name], r)]
+        best[name] = _best(layer, shapes[name], {*_options(layer, wanted[name]), *known}, times)
+    times.keep()
+    ranks = {name: found for name, found in best.items() if found}
+    return Chosen(published, ranks) if ranks else Relative(1.0)
+
+
+def _options(layer: Convolution, published: Ranks) -> set[Ranks]:
+    """The decomposed forms that a layer may take at a level: those with fewer parameters than it has."""
+    forms = {_rounded_up(layer, published, multiple) for multiple in _MULTIPLES}
+    return {form for form in forms if is_smaller(layer, form)}
+
+
+def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
+    out, into = (-(-rank // multiple) * multiple for rank in ranks)
+    return Ranks(min(out, layer.out_channels), min(into, layer.in_channels))
+
+
+def _best(layer: Convolution, shape: tuple[int, ...], options: set[Ranks], times: LayerTimes) -> Ranks | None:
+    """The most accurate of the fastest forms; None for the layer as it is."""
+    forms: list[Ranks | None] = [None, *sorted(options, reverse=True)]
+    seconds = [times.seconds(layer, shape, form) for form in forms]
+    limit = min(seconds) * _AS_FAST
+    return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)

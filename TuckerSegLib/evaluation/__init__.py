@@ -1,0 +1,1 @@
+"""What compression costs and gains: accuracy and speed, measured."""

@@ -1,0 +1,1 @@
+"""Studies: levels of a model on cases, with scores, tests, tables and a page."""

@@ -1,0 +1,136 @@
+"""One network as a process that runs single patches when told to: as nnU-Net runs it today, or as TuckerSeg does.
+
+`python -m TuckerSegLib.evaluation.speed.one_patch_process stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line:
+"run" is answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first
+fold and a patch of normal noise; "agree" segments an image, and is answered with {"agreement"}.
+"""
+
+import sys
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...decomposition.policies import Relative
+from ...engines.tuned_ranks import Fitted
+from ...models.nnunet import TrainedModel
+from ...models.opening import open_model
+from ...segmentation.one_model import run
+from ...segmentation.prepare import Ready, make_ready
+from ...volumes.dice import Labels, mean_dice
+from ...volumes.files import read_volume
+from .double_precision import in_double
+
+
+class Stock:
+    """The network in PyTorch, one operation after the other, with the system's own allocator."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._network = _network(model)
+        self._patch = _patch(model)
+
+    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
+        return {"threads": torch.get_num_threads()}
+
+    def run(self, factor: float) -> dict[str, Any]:
+        start = time.perf_counter()
+        with torch.inference_mode():
+            self._network(self._patch)
+        return {"seconds": time.perf_counter() - start}
+
+
+class TuckerSeg:
+    """Any level of the network, prepared as for a segmentation but with its head on."""
+
+    def __init__(self, model: TrainedModel) -> None:
+        self._model, self._patch = model, _patch(model)
+        self._levels: dict[float, Ready] = {}
+        self._original: Labels | None = None
+
+    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
+        policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
+        start = time.perf_counter()
+        ready = make_ready(self._model, policy, device="cpu", engine=engine, whole=True)
+        seconds = time.perf_counter() - start
+        self._levels[factor] = ready
+        ready.network(self._patch)
+        report = ready.level.compression.report if ready.level.compression else None
+        return {"engine": ready.network.engine, "prepared_in": seconds, **_costs(self._model, report)}
+
+    def run(self, factor: float) -> dict[str, Any]:
+        start = time.perf_counter()
+        self._levels[factor].network(self._patch)
+        return {"seconds": time.perf_counter() - start}
+
+    def error(self, factor: float) -> dict[str, Any]:
+        """||y - y'|| / ||y||, y' computed in double precision from the very weights that gave y."""
+        network = in_double(_network(self._levels[factor].level))
+        with torch.inference_mode():
+            exact = network(self._patch.double())
+            found = self._levels[factor].network(self._patch)
+            exact_norm = torch.linalg.vector_norm(exact)
+            return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
+
+    def agree(self, factor: float, image: str) -> dict[str, Any]:
+        """Mean Dice with the label map of the network that nothing was done to."""
+        if factor == 1:
+            return {"agreement": 1.0}
+        volume = read_volume([Path(image)])
+        if self._original is None:
+            original = self._levels.get(1.0) or make_ready(self._model, device="cpu", whole=True)
+            self._original = run(original, volume).label_map.labels
+        return {"agreement": mean_dice(self._original, run(self._levels[factor], volume).label_map.labels)}
+
+
+def _network(model: TrainedModel) -> nn.Module:
+    network = model.network()
+    network.load_state_dict(model.load_weights()[0])
+    return network.eval().requires_grad_(False)
+
+
+def _patch(model: TrainedModel) -> Tensor:
+    torch.manual_seed(0)
+    return torch.randn(1, model.num_input_channels, *model.patch_size)
+
+
+def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
+    """Of a level: its parameters, multiply-adds for a patch, and how many layers stayed as they were."""
+    from ...segmentation.levels import levels
+
+    if report is None:
+        original = levels(model, [1.0])[0]
+        return {"parameters": original.parameters, "multiply_adds": original.gflops * 1e9, "dense_layers": None}
+    dense = sum(layer["ranks"] is None for layer in report["layers"])
+    costs = {name: report[name] for name in ("parameters", "multiply_adds")}
+    return {**costs, "dense_layers": dense, "layers": len(report["layers"])}
+
+
+PROGRAMS = {"stock": Stock, "tuckerseg": TuckerSeg}
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    from .program import serve
+
+    @cache
+    def opened() -> Any:
+        return PROGRAMS[sys.argv[1]](_one_fold(open_model(sys.argv[2])))
+
+    def answer(request: dict[str, Any]) -> dict[str, Any]:
+        done: dict[str, Any] = getattr(opened(), request.pop("do"))(**request)
+        return done
+
+    serve(answer)
+
+
+def _one_fold(model: TrainedModel) -> TrainedModel:
+    fingerprint = f"{model.fingerprint} first fold"
+    return replace(model, load_weights=lambda: model.load_weights()[:1], fingerprint=fingerprint)
+
+
+if __name__ == "__main__":
+    main()

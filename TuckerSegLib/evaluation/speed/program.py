@@ -1,0 +1,58 @@
+"""What a benchmark and the processes it measures say to each other: a JSON object a line, each answered by another."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from ...errors import WorkerError
+from ...worker.process import own_pipes
+from ...worker.protocol import Json, decode, encode, error_as_json, error_of
+
+
+class Program:
+    """A process that answers requests; `name` is what messages call it."""
+
+    def __init__(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        self._name, self._process = name, process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, **request: object) -> Json:
+        """
+        Raises:
+            TuckerSegError: the program says so, or ended.
+        """
+        assert self._process.stdin and self._process.stdout
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+            answer: Json = json.loads(self._process.stdout.readline())
+        except (OSError, ValueError):
+            code = self._process.wait()
+            raise WorkerError(f"{self._name} ended before it was done, with code {code}.") from None
+        if "error" in answer:
+            raise error_of(answer["error"])
+        return answer
+
+
+@contextmanager
+def program(name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Program]:
+    """Start the command; it ends with the block."""
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment) as process:
+        yield Program(name, process)
+
+
+def serve(answer: Callable[[Json], Json]) -> None:
+    """In the process: answer requests until the input ends; what goes wrong is told and is no end."""
+    requests, answers = own_pipes()
+    for line in requests:
+        try:
+            said = answer(decode(line))
+        except (Exception, SystemExit) as error:
+            said = {"error": error_as_json(error)}
+        answers.write(encode(said))
+        answers.flush()

@@ -1,0 +1,1 @@
+"""One network over one volume, as nnU-Net would run it."""

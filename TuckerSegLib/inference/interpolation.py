@@ -1,0 +1,57 @@
+"""Where the voxels of one grid lie between those of another, as nnU-Net resamples a network's answers."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.nnunet import TrainedModel
+from ..models.quiet import quiet
+
+Properties = dict[str, Any]
+"""What nnU-Net's preprocessing notes about an image: its spacing, and its shape and place before each step."""
+
+
+class Along(NamedTuple):
+    """One axis: each new voxel is `1 - weight` of the old voxel `lower` and `weight` of `upper`; all (new voxels,)."""
+
+    lower: Tensor
+    upper: Tensor
+    weight: Tensor
+
+
+def shape_wanted(properties: Properties) -> tuple[int, ...]:
+    """Of the cropped image, which the answers are resampled to."""
+    return tuple(properties["shape_after_cropping_and_before_resampling"])
+
+
+def spacings(model: TrainedModel, properties: Properties) -> tuple[list[float], list[float]]:
+    """Millimetres along each axis of the network's grid, and of the image's in the network's order of axes."""
+    there = [properties["spacing"][axis] for axis in model.plans_manager.transpose_forward]
+    return [*there[: len(there) - model.dimensions], *model.spacing], there
+
+
+def linear(model: TrainedModel, properties: Properties, shape: Sequence[int]) -> list[Along] | None:
+    """How the image's grid lies on the network's of `shape`; None where the model does not resample linearly.
+
+    Along an axis with much thicker slices nnU-Net takes the nearest one.
+    """
+    with quiet():
+        from nnunetv2.preprocessing.resampling import default_resampling as nnunet
+    resample = model.configuration_manager.resampling_fn_probabilities
+    settings = {"order": 3, "order_z": 0, "force_separate_z": False, **resample.keywords}
+    if resample.func is not nnunet.resample_data_or_seg_to_shape or settings["order"] != 1:
+        return None
+    _, thick = nnunet.determine_do_sep_z_and_axis(settings["force_separate_z"], *spacings(model, properties))
+    nearest = thick if settings["order_z"] == 0 else None
+    sizes = zip(shape, shape_wanted(properties), strict=True)
+    return [_along(old, new, axis == nearest) for axis, (old, new) in enumerate(sizes)]
+
+
+def _along(old: int, new: int, nearest: bool) -> Along:
+    places = ((np.arange(new) + 0.5) * old / new - 0.5).clip(0, old - 1)
+    lower = np.floor(places + 0.5 if nearest else places).astype(np.int64).clip(0, old - 1)
+    upper = lower if nearest else (lower + 1).clip(0, old - 1)
+    return Along(*map(torch.from_numpy, (lower, upper, (places - lower).astype(np.float32) * (not nearest))))

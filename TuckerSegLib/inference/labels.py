@@ -1,0 +1,108 @@
+"""From the network's answers on nnU-Net's grid to labels on the image's grid, never all outputs at once.
+
+nnU-Net's own export resamples all outputs before it compares them, which for a hundred structures needs more memory
+than most computers have. Comparing each with the best so far gives the same labels; so does comparing the outputs that
+a head makes of a few voxels' features.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..errors import ModelError
+from ..models.nnunet import TrainedModel
+from .head import Head
+from .interpolation import Properties, linear, shape_wanted, spacings
+from .voxel_labels import BeforeStep, Choose, Deciding
+
+Scores = npt.NDArray[np.floating]
+
+Labels = npt.NDArray[np.unsignedinteger]
+
+
+def labels_of(
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None = None
+) -> Labels:
+    """The label map (z, y, x) of an image from the network's `answers`, (channels, *preprocessed shape).
+
+    They are the features that `head` takes; without one they are the scores. `before` is told how many of all steps
+    are done before each, and may raise to stop.
+
+    Raises:
+        ModelError: the network answered with numbers that are not finite.
+    """
+    inside = _inside(answers, model, properties, before, head)
+    labels = np.zeros(properties["shape_before_cropping"], inside.dtype)
+    labels[tuple(slice(first, end) for first, end in properties["bbox_used_for_cropping"])] = inside
+    return labels.transpose(model.plans_manager.transpose_backward)
+
+
+def resampling_is_needed(answers: Tensor, properties: Properties) -> bool:
+    return tuple(answers.shape[1:]) != shape_wanted(properties)
+
+
+def _inside(
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
+) -> Labels:
+    """The labels of the cropped image."""
+    grid = linear(model, properties, answers.shape[1:])
+    if head is None or grid is None:
+        compared = _drawn_regions if model.label_manager.has_regions else _best_labels
+        return compared(_resampled(answers, model, properties, before, head), model)
+    deciding = Deciding(answers, head, _choose(model), _label_type(model))
+    if resampling_is_needed(answers, properties):
+        return deciding.labels_between(grid, before)
+    return deciding.labels(before)
+
+
+def _choose(model: TrainedModel) -> Choose:
+    if not model.label_manager.has_regions:
+        return lambda scores: scores.argmax(1)
+    # Of the regions that a voxel is in, the one that is drawn last stays.
+    drawn = torch.tensor([0, *model.dataset["regions_class_order"]])
+    order = torch.arange(1, len(drawn))
+    return lambda scores: drawn[(order * (scores > 0)).amax(1)]
+
+
+def _resampled(
+    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
+) -> Iterator[Scores]:
+    """Each output on the cropped image's grid, by the model's own resampling."""
+    spacing, image_spacing = spacings(model, properties)
+    outputs = head.outputs if head else len(answers)
+    for index in range(outputs):
+        before(index, outputs)
+        output = head.output(index, answers) if head else answers[index : index + 1]
+        if not torch.isfinite(output).all():
+            raise ModelError("The network's answer is not finite: the model is damaged or the image not of its kind.")
+        resample = model.configuration_manager.resampling_fn_probabilities
+        yield np.asarray(resample(output, shape_wanted(properties), spacing, image_spacing))[0]
+
+
+def _best_labels(outputs: Iterator[Scores], model: TrainedModel) -> Labels:
+    best = np.array(next(outputs))
+    labels = np.zeros(best.shape, _label_type(model))
+    for label, scores in enumerate(outputs, start=1):
+        better = scores > best
+        labels[better] = label
+        np.copyto(best, scores, where=better)
+    return labels
+
+
+def _drawn_regions(outputs: Iterator[Scores], model: TrainedModel) -> Labels:
+    """Each region drawn over those before it, in the order the model prescribes."""
+    labels: Labels | None = None
+    for label, scores in zip(model.dataset["regions_class_order"], outputs, strict=True):
+        if labels is None:
+            labels = np.zeros(scores.shape, _label_type(model))
+        probabilities = model.label_manager.apply_inference_nonlin(np.array(scores))
+        labels[(probabilities > 0.5).numpy()] = label
+    assert labels is not None
+    return labels
+
+
+def _label_type(model: TrainedModel) -> type[np.unsignedinteger]:
+    return np.uint8 if len(model.label_manager.foreground_labels) < 255 else np.uint16

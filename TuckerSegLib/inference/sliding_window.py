@@ -1,0 +1,162 @@
+"""nnU-Net's sliding window, watched and stoppable between patches.
+
+Where patches lie, how they are weighted and in what order they are summed is nnU-Net's (`nnUNetPredictor`), so that
+the scores are its own to the last bit. That class itself imports PyTorch's compiler, which takes seconds and memory;
+and its thread that prepares the next patch waits for ever once a patch raises, be it for a cancellation.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from itertools import combinations, product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..errors import ModelError
+from ..models.nnunet import TrainedModel
+from ..models.quiet import quiet
+
+with quiet():
+    from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
+    from nnunetv2.utilities.helpers import empty_cache
+
+BeforeCall = Callable[[int, int], None]
+"""Told how often the network has run, and how often it will in all; may raise to stop."""
+
+Place = tuple[Any, ...]
+"""Indices of a patch in an image (C, *spatial)."""
+
+_CPU = torch.device("cpu")
+
+
+class SlidingWindow:
+    """Runs a network over a preprocessed image as nnU-Net does: `answers`.
+
+    `weights` holds one state dict a fold. Patches and, where the model allows, mirror images are averaged, and so are
+    folds. With `features`, the number of channels of each fold's network, which then lacks its head, the folds' follow
+    one another instead: each has a head of its own. Patches lie `step` of their size apart.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        network: nn.Module,
+        weights: Sequence[Mapping[str, Tensor]],
+        device: torch.device,
+        before_call: BeforeCall,
+        step: float = 0.5,
+        features: int | None = None,
+    ) -> None:
+        self._network = network.to(device).eval()
+        self._weights, self._device, self._step, self._features = weights, device, step, features
+        self._channels = features or model.label_manager.num_segmentation_heads
+        self._patch_size = model.patch_size
+        axes = [axis + 2 for axis in model.mirror_axes or ()]
+        self._mirrored = [flips for count in range(1, len(axes) + 1) for flips in combinations(axes, count)]
+        self._before_call = before_call
+        self._calls = 0
+        self._calls_in_all = 0
+
+    @torch.inference_mode()
+    def answers(self, data: Tensor) -> Tensor:
+        """(channels, *spatial) on the CPU from a preprocessed image (C, *spatial).
+
+        Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
+
+        Raises:
+            ModelError: a fold's weights do not fit the network.
+        """
+        padded, inside = _padded(data, self._patch_size)
+        places = self._places(padded.shape[1:])
+        self._calls_in_all = len(self._weights) * len(places) * (1 + len(self._mirrored))
+        folds = (self._of_fold(fold, padded, places)[inside].cpu() for fold in self._weights)
+        if self._features:
+            features = list(folds)
+            return features[0] if len(features) == 1 else torch.cat(features)
+        scores = next(folds)
+        for others in folds:
+            scores += others
+        return scores.div_(len(self._weights)) if len(self._weights) > 1 else scores
+
+    def _places(self, shape: Sequence[int]) -> list[Place]:
+        """Of all patches; those of a 2D model lie in every slice along the first axis."""
+        slices = len(shape) - len(self._patch_size)
+        steps = compute_steps_for_sliding_window(tuple(shape[slices:]), self._patch_size, self._step)
+        starts = product(*map(range, shape[:slices]), *steps)
+        return [(slice(None), *start[:slices], *self._from(start[slices:])) for start in starts]
+
+    def _from(self, corner: Sequence[int]) -> list[slice]:
+        return [slice(first, first + size) for first, size in zip(corner, self._patch_size, strict=True)]
+
+    def _of_fold(self, weights: Mapping[str, Tensor], data: Tensor, places: Sequence[Place]) -> Tensor:
+        """The mean over all patches, (channels, *spatial)."""
+        self._load(weights)
+        empty_cache(self._device)
+        if self._device != _CPU:
+            with suppress(RuntimeError):  # a full graphics card is tried again with less on it
+                return self._mean(data, places, self._device)
+            empty_cache(self._device)  # now that the error no longer holds what was there
+        return self._mean(data, places, _CPU)
+
+    def _mean(self, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
+        """With the image and the sums at `home`."""
+        options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
+        gaussian = compute_gaussian(self._patch_size, sigma_scale=1 / 8, value_scaling_factor=10, device=home)
+        data = data.to(home)
+        sums: Tensor | None = None
+        for place in places:
+            patch = self._predicted(data[place][None].to(self._device)).to(home)
+            if self._features and len(places) == 1:
+                return patch  # its own weighted mean
+            if sums is None:  # not beside the first patch
+                sums = torch.zeros((self._channels, *data.shape[1:]), **options)
+                weight = torch.zeros(data.shape[1:], **options)
+            patch *= gaussian
+            _add(patch, sums[place])
+            weight[place[1:]] += gaussian
+            del patch  # its memory is the next one's
+        assert sums is not None
+        return torch.div(sums, weight, out=sums)
+
+    def _predicted(self, patch: Tensor) -> Tensor:
+        """The mean over the mirror images of one patch (1, C, *patch): (channels, *patch)."""
+        with self._autocast():
+            answer = self._called(patch.clone(memory_format=torch.contiguous_format))
+            for flips in self._mirrored:
+                answer += self._called(patch.flip(flips)).flip(flips)
+        if self._mirrored:
+            answer /= 1 + len(self._mirrored)
+        return answer[0]
+
+    def _called(self, patch: Tensor) -> Tensor:
+        self._before_call(self._calls, max(self._calls_in_all, self._calls + 1))
+        self._calls += 1
+        answer: Tensor = self._network(patch)
+        return answer
+
+    def _load(self, weights: Mapping[str, Tensor]) -> None:
+        try:
+            self._network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
+
+
+def _padded(data: Tensor, patch_size: Sequence[int]) -> tuple[Tensor, Place]:
+    """`data` in the middle of zeros, at least as large as a patch, and where it lies there."""
+    others = data.ndim - len(patch_size)
+    missing = [max(0, wanted - size) for wanted, size in zip(patch_size, data.shape[others:], strict=True)]
+    before = [0] * others + [count // 2 for count in missing]
+    pads = [end for count in reversed(missing) for end in (count // 2, count - count // 2)]
+    inside = [slice(start, start + size) for start, size in zip(before, data.shape, strict=True)]
+    return functional.pad(data, pads), (slice(None), *inside[1:])
+
+
+def _add(part: Tensor, total: Tensor) -> None:
+    """Channel by channel: where their types differ, PyTorch makes copies as large as what it adds at once."""
+    for channel, sums in zip(part, total, strict=True):
+        sums += channel

@@ -1,0 +1,55 @@
+"""Opening a model by its name, folder or file."""
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+from .installed import SAMPLE
+from .totalsegmentator.tasks import task, task_names
+from .totalsegmentator.weights import open_network, weights_folder
+
+if TYPE_CHECKING:
+    from .nnunet import TrainedModel
+
+
+def open_model(which: str | Path, folds: list[int | str] | None = None) -> "TrainedModel":
+    """The model called `which`: "sample", a trained nnU-Net folder, or a `.tuckerseg` file.
+
+    Also a task of TotalSegmentator's that is a single network; those that are more are run by `tasks.segment_any`.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be used.
+    """
+    from .compressed import SUFFIX, load
+    from .folder import open_folder
+    from .sample import sample_model_folder
+
+    if which == SAMPLE:
+        return open_folder(sample_model_folder(), folds)
+    path = Path(which).expanduser()
+    if path.suffix == SUFFIX and path.is_file():
+        if folds:
+            raise ModelError(f"{path.name} holds the folds it was compressed from: leave the choice of folds out.")
+        return load(path)
+    if path.is_dir():
+        return open_folder(path, folds)
+    if which in task_names():
+        return _only_network(str(which))
+    close = difflib.get_close_matches(str(which), [SAMPLE, *task_names()], 1)
+    if close:
+        raise ModelError(f"There is no model {which}: did you mean {close[0]}?")
+    raise ModelError(
+        f"There is no model {which}: give {SAMPLE}, one of TotalSegmentator's tasks, the folder of a trained nnU-Net "
+        f"(the one with plans.json) or a {SUFFIX} file."
+    )
+
+
+def _only_network(name: str) -> "TrainedModel":
+    networks = task(name).all_networks()
+    if len(networks) > 1:
+        raise ModelError(
+            f"{name} is {len(networks)} networks one after the other, and this is about one: give the folder of one, "
+            f"below {weights_folder()}."
+        )
+    return open_network(networks[0], name)

@@ -1,0 +1,1 @@
+"""TotalSegmentator's tasks as its own tables describe them, and their weights."""

@@ -1,0 +1,200 @@
+"""Fetching TotalSegmentator's weights from its own servers, and only when a user asked for it.
+
+Nothing is sent but the request itself, and, for licensed tasks, the licence number as TotalSegmentator sends it. A
+download that breaks off is resumed where it stopped, now or when it is asked for again.
+"""
+
+# mypy: allow-untyped-calls
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from filelock import FileLock
+
+from ...errors import ModelError, OutputError
+from .tasks import Network, Task, version
+from .weights import check_space, import_archive, is_whole, missing_networks, weights_folder
+
+Report = Callable[[str, int, int], None]
+"""Told the name of what is fetched, the bytes that are here and the bytes in all (0 where the server does not say)."""
+
+LICENCE_SERVER = "https://backend.totalsegmentator.com:443/"
+
+_ATTEMPTS = 5
+
+_SECONDS_BETWEEN_ATTEMPTS = 2.0
+
+_SECONDS_OF_SILENCE = 60
+
+_CHUNK = 1 << 17
+
+_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What to ask a server for."""
+
+    url: str
+    method: str = "GET"
+    content: dict[str, str] | None = field(default=None, repr=False)
+
+
+def install(task: Task, licence_number: str | None = None, report: Report | None = None) -> list[str]:
+    """Fetch what a run of the task needs and is not here; the names of the folders that are new.
+
+    Raises:
+        ModelError: a server cannot be reached, refuses the licence number or has no such weights, or what it sent is
+            damaged. What was fetched of a download that broke off is kept.
+        OutputError: the disk is full, or the folder of weights cannot be written to.
+    """
+    installed: list[str] = []
+    for network in missing_networks([task]):
+        source = _source(network, licence_number)
+        installed += _fetched_and_unpacked(network, source, report or _silent)
+    if licence_number and task.licensed:
+        _remember(licence_number)
+    return installed
+
+
+def _source(network: Network, licence_number: str | None) -> Source:
+    if network.url:
+        return Source(network.url)
+    if network.licence_name is None:
+        raise ModelError(f"The weights {network.dataset} were never released: they can only be imported.")
+    from totalsegmentator.config import get_license_number
+
+    number = licence_number or get_license_number()
+    if not number:
+        raise ModelError(
+            f"{network.dataset} needs a licence number: get one at {LICENCE_SERVER}license-academic/ and add "
+            "--license-number NUMBER."
+        )
+    content = {"license_number": number, "task": network.licence_name, "version": version()}
+    return Source(f"{LICENCE_SERVER}download_weights", "POST", content)
+
+
+def _fetched_and_unpacked(network: Network, source: Source, report: Report) -> list[str]:
+    folder = weights_folder()
+    part = folder / f".{network.dataset}.zip.part"
+    lock = part.with_suffix(".lock")
+    try:
+        with _folder_for(folder), FileLock(lock):
+            fetch(source, part, lambda done, total: report(network.dataset, done, total))
+            try:
+                new = import_archive(part)
+            except ModelError as error:
+                _forget(part)
+                raise ModelError(f"What {source.url} sent is damaged or holds no nnU-Net: try again later.") from error
+            _forget(part)
+    finally:
+        lock.unlink(missing_ok=True)
+    if not is_whole(network):
+        raise ModelError(f"What {source.url} sent holds no {network.folder}: these are weights of another version.")
+    return new
+
+
+@contextmanager
+def _folder_for(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written to ({error.strerror}): free space or ask for access.") from error
+
+
+def fetch(source: Source, part: Path, report: Callable[[int, int], None]) -> None:
+    """Fetch into `part`, going on from what is there; it is kept when this fails.
+
+    Raises:
+        ModelError: the server cannot be reached, breaks off again and again, or refuses.
+        OutputError: the disk has too little space.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+        try:
+            if _fetch_rest(source, part, report):
+                return
+        except _BROKEN as error:
+            broken: Exception | None = error
+        else:
+            broken = None
+    here = part.stat().st_size if part.exists() else 0
+    raise ModelError(
+        f"{source.url} could not be fetched ({here / 1e6:.1f} MB are here): check the network and use the same command "
+        "again to go on, or 'tuckerseg models import FILE.zip'."
+    ) from broken
+
+
+def _fetch_rest(source: Source, part: Path, report: Callable[[int, int], None]) -> bool:
+    """Whether the file is whole now."""
+    here, mark = _state(part)
+    headers = {"Accept-Encoding": "identity"}
+    if here and mark:
+        headers |= {"Range": f"bytes={here}-", "If-Range": mark}
+    with requests.request(
+        source.method, source.url, json=source.content, headers=headers, stream=True, timeout=_SECONDS_OF_SILENCE
+    ) as answer:
+        if answer.status_code == requests.codes.requested_range_not_satisfiable:
+            _forget(part)
+            return False
+        _check(answer, source)
+        here = here if answer.status_code == requests.codes.partial_content else 0
+        total = here + int(answer.headers.get("Content-Length", 0))
+        check_space(part.parent, 2 * (total - here) + here)  # once as the archive, once unpacked
+        _mark(part).write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
+        with part.open("ab" if here else "wb") as file:
+            for chunk in answer.iter_content(_CHUNK):
+                file.write(chunk)
+                here += len(chunk)
+                report(here, total)
+    return here >= total
+
+
+def _check(answer: Any, source: Source) -> None:
+    if answer.ok:
+        return
+    try:
+        status = answer.json().get("status")
+    except (ValueError, AttributeError):
+        status = None
+    if status == "invalid_license" or (source.content and answer.status_code in (401, 403)):
+        raise ModelError("TotalSegmentator's server refused the licence number: check it, or ask for a new one.")
+    raise ModelError(f"{source.url} cannot be fetched (the server answered {answer.status_code}): try again later.")
+
+
+def _state(part: Path) -> tuple[int, str]:
+    """Bytes that are here, and the mark by which the server knows whether they are of the same file."""
+    mark = _mark(part)
+    return (part.stat().st_size if part.exists() else 0), (mark.read_text() if mark.exists() else "")
+
+
+def _mark(part: Path) -> Path:
+    return part.with_suffix(".mark")
+
+
+def _forget(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _mark(part).unlink(missing_ok=True)
+
+
+def _remember(licence_number: str) -> None:
+    """Where TotalSegmentator looks for it. Where its settings did not exist, its usage statistics stay switched off."""
+    from totalsegmentator import config
+
+    new = config.get_config() is None
+    config.get_totalseg_dir().mkdir(parents=True, exist_ok=True)
+    config.setup_totalseg()
+    if new:
+        config.set_config_key("send_usage_stats", False)
+    config.set_license_number(licence_number, skip_validation=True)
+
+
+def _silent(name: str, done: int, total: int) -> None:
+    pass

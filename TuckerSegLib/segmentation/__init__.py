@@ -1,0 +1,1 @@
+"""Whatever can segment: a request in, a segmentation out."""

@@ -1,0 +1,81 @@
+"""What each position of the slider costs, known from a model's structure alone."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from ..decomposition.counting import convolutions, count_parameters, multiply_adds
+from ..decomposition.network import reshape
+from ..decomposition.policies import Relative
+from ..decomposition.published import LEVELS
+from ..models.nnunet import TrainedModel
+from ..models.totalsegmentator.tasks import task
+from ..models.totalsegmentator.weights import open_network
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of one model; `gflops` are multiply-adds for the model's patch, in thousand millions."""
+
+    factor: float
+    parameters: int
+    gflops: float
+    parameters_removed: float
+    """As a share of the original's, 0 to 1; below 0 where the decomposition takes more than it saves."""
+    flops_removed: float
+    agreement: float | None = None
+    """Expected mean Dice with the original network's label maps (`agreement`); None where it was not measured."""
+
+    def as_json(self) -> dict[str, float | None]:
+        return asdict(self)
+
+
+def levels(model: TrainedModel, factors: Sequence[float] = LEVELS) -> list[Level]:
+    """The published levels of an uncompressed model, the most accurate first; of a compressed one, the one it has."""
+    costs = {factor: _cost(model, factor) for factor in (1.0, *factors)} if model.compression is None else {}
+    if not costs:
+        return [_of_compressed(model)]
+    original = costs[1.0]
+    return [_level(factor, costs[factor], original) for factor in factors]
+
+
+def _cost(model: TrainedModel, factor: float) -> tuple[int, int]:
+    network = model.network_without_data()
+    network = reshape(network, Relative(factor).choose(convolutions(network)))
+    patch = (model.num_input_channels, *model.patch_size)
+    return count_parameters(network), sum(multiply_adds(network, patch).values())
+
+
+def _of_compressed(model: TrainedModel) -> Level:
+    assert model.compression is not None
+    report = model.compression.report
+    before = report["parameters_before"], report["multiply_adds_before"]
+    factor = float(model.compression.policy.get("factor", 1.0))
+    return _level(factor, (report["parameters"], report["multiply_adds"]), before)
+
+
+def _level(factor: float, cost: tuple[int, int], original: tuple[int, int]) -> Level:
+    removed = [1 - now / before for now, before in zip(cost, original, strict=True)]
+    return Level(factor, cost[0], cost[1] / 1e9, *removed)
+
+
+def task_levels(name: str, factors: Sequence[float] = LEVELS) -> list[Level]:
+    """The published levels of the task called `name`, summed over every network a run of it uses; see `levels`.
+
+    Raises:
+        ModelError: there is no such task, or its weights are not on this computer.
+    """
+    networks = {network.number: network for network in task(name).all_networks()}
+    costs = [levels(open_network(network, name), (1.0, *factors)) for network in networks.values()]
+    originals, *others = zip(*costs, strict=True)
+    parameters, gflops = _sums(originals)
+    return [_of_task(parts, parameters, gflops) for parts in others]
+
+
+def _of_task(parts: Sequence[Level], parameters_before: int, gflops_before: float) -> Level:
+    parameters, gflops = _sums(parts)
+    removed = 1 - parameters / parameters_before, 1 - gflops / gflops_before
+    return Level(parts[0].factor, parameters, gflops, *removed)
+
+
+def _sums(parts: Sequence[Level]) -> tuple[int, float]:
+    return sum(part.parameters for part in parts), sum(part.gflops for part in parts)

@@ -1,0 +1,169 @@
+"""A volume with its geometry in, a label map with names on the same grid out, at any level of compression."""
+
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import nn
+
+from ..decomposition.policies import RankPolicy, Relative
+from ..engines.base import Source
+from ..engines.devices import torch_device
+from ..engines.fastest import prepared
+from ..engines.folds import Folds
+from ..engines.layer_times import LayerTimes
+from ..engines.memory import give_back
+from ..engines.tuned_ranks import Fitted, fitted
+from ..errors import ModelError
+from ..inference.head import Head, split
+from ..models.cache import Cache
+from ..models.nnunet import TrainedModel, Weights
+from ..progress import Cancellation, Progress, ProgressCallback
+from ..store import Store
+
+ORIGINAL = Relative(1.0)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time.
+
+    With `head` the network gives features, and the scores are what it makes of them.
+    """
+
+    level: TrainedModel
+    network: Folds
+    device: torch.device
+    cache_hit: bool
+    head: Head | None = None
+
+
+def make_ready(
+    model: TrainedModel,
+    policy: RankPolicy = ORIGINAL,
+    *,
+    device: str = "auto",
+    engine: str = "torch",
+    cache: Cache | None = None,
+    progress: ProgressCallback | None = None,
+    cancellation: Cancellation | None = None,
+    whole: bool = False,
+) -> Ready:
+    """All that `segment` does before it looks at the volume; see there. `whole` networks have their heads on."""
+    where = torch_device(device)
+    cache = cache or Cache()
+    if isinstance(policy, Fitted):
+        policy = _fitted(model, policy, where, engine, cache, _Measuring(progress, cancellation))
+    level, cache_hit = level_of(model, policy, cache, progress, cancellation)
+    weights = _Weights(level)
+    measuring = _Measuring(progress, cancellation)
+    # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
+    head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
+    sources = _sources(level, weights, head is not None)
+    network = prepared(sources, where, engine, Store(cache.folder), measuring.check, measuring.tell)
+    weights.forget()
+    give_back()  # what compressing, and engines that were not chosen, took
+    return Ready(level, network, where, cache_hit, head)
+
+
+def _fitted(
+    model: TrainedModel,
+    policy: Fitted,
+    device: torch.device,
+    engine: str,
+    cache: Cache,
+    measuring: "_Measuring",
+) -> RankPolicy:
+    """The published level where nothing is gained by another: on GPUs, in other engines, at factor 1."""
+    published = policy.published
+    if device.type != "cpu" or engine not in ("auto", "fused") or published.factor == 1 or model.compression:
+        return published
+    times = LayerTimes(Store(cache.folder), measuring.tell)
+    return fitted(model, published, times, measuring.layer)
+
+
+class _Measuring:
+    """What is measured once on each computer tells where it is, and stops when the run does."""
+
+    def __init__(self, progress: ProgressCallback | None, cancellation: Cancellation | None) -> None:
+        self._progress = progress
+        self.check = (cancellation or Cancellation()).raise_if_cancelled
+        self._number = self._count = 0
+
+    def layer(self, number: int, count: int) -> None:
+        """The `number`th of `count` is next, if it has to be measured."""
+        self._number, self._count = number, count
+
+    def tell(self) -> None:
+        """Something is measured now."""
+        self.check()
+        if self._progress:
+            self._progress(Progress("measure", 0.0, None, self._number, self._count))
+
+
+class _Weights:
+    """The folds' weights, read once while engines prepare them and again only if one fails later."""
+
+    def __init__(self, level: TrainedModel) -> None:
+        self._level = level
+        self._folds: list[Weights] | None = None
+
+    def folds(self) -> list[Weights]:
+        if self._folds is None:
+            self._folds = self._level.load_weights()
+        return self._folds
+
+    def forget(self) -> None:
+        self._folds = None
+
+
+def _sources(level: TrainedModel, weights: _Weights, without_head: bool) -> list[Source]:
+    """The level's folds, to be prepared by an engine."""
+    patch = (level.num_input_channels, *level.patch_size)
+    policy = dict(level.compression.policy) if level.compression else ORIGINAL.settings
+    part, network = (" without head", _trunk) if without_head else ("", _network)
+    return [
+        Source(f"{level.fingerprint} {policy} {fold}{part}", partial(network, level, weights, fold), patch)
+        for fold in range(len(weights.folds()))
+    ]
+
+
+def _head(level: TrainedModel, weights: _Weights) -> Head | None:
+    """What makes scores of all folds' features; None where there are no fewer features than scores."""
+    head = Head.mean([split(_network(level, weights, fold))[1] for fold in range(len(weights.folds()))])
+    return head if head.features < head.outputs else None
+
+
+def _trunk(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
+    return split(_network(level, weights, fold))[0]
+
+
+def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
+    """The network around these very tensors: nothing is copied."""
+    network = level.network_without_data()
+    try:
+        network.load_state_dict(weights.folds()[fold], assign=True)
+    except RuntimeError as error:
+        raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+    return network.eval().requires_grad_(False)
+
+
+def level_of(
+    model: TrainedModel,
+    policy: RankPolicy,
+    cache: Cache | None = None,
+    progress: ProgressCallback | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[TrainedModel, bool]:
+    """The compressed model, and whether it was in the cache; see `segment` for the rest."""
+    start = time.perf_counter()
+
+    def step(done: int, layers: int) -> None:
+        if cancellation:
+            cancellation.raise_if_cancelled()
+        if progress:
+            left = (time.perf_counter() - start) / done * (layers - done)
+            progress(Progress("compress", 0.0, left if done < layers else None))
+
+    return (cache or Cache()).level(model, policy, step)

@@ -1,0 +1,1 @@
+"""CT-like torso phantoms with their truth, the same for the same seed."""

@@ -1,0 +1,39 @@
+"""Keeping some of a label map's structures."""
+
+import difflib
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from .volume import LabelMap
+
+
+def check(names: Sequence[str], wanted: Sequence[str]) -> None:
+    """
+    Raises:
+        InputError: a wanted structure is not among a model's `names`.
+    """
+    for structure in wanted:
+        if structure not in names:
+            close = difflib.get_close_matches(structure, names, 1)
+            advice = f"did you mean {close[0]}?" if close else "see the model's list of structures."
+            raise InputError(f"This model has no structure {structure}: {advice}")
+
+
+def only(label_map: LabelMap, wanted: Sequence[str]) -> LabelMap:
+    """The same labels without the structures that are not `wanted`; all of them where nothing is.
+
+    Raises:
+        InputError: a wanted structure has no label.
+    """
+    if not wanted:
+        return label_map
+    check(tuple(label_map.names.values()), wanted)
+    names = {label: name for label, name in label_map.names.items() if name in wanted}
+    highest = int(label_map.labels.max(initial=0))
+    kept = np.zeros(highest + 1, label_map.labels.dtype)
+    for label in names:
+        if label <= highest:
+            kept[label] = label
+    return LabelMap(kept[label_map.labels], label_map.geometry, names)

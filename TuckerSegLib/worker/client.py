@@ -1,0 +1,69 @@
+"""The side that talks to the worker: requests in, progress and results out; free of PyTorch.
+
+    client = Client()
+    job = client.segment(volume, SegmentRequest(model="sample", factor=0.3))
+    finished = job.wait(lambda progress: print(progress.stage, progress.fraction))
+
+A graphical program calls `job.poll()` from a timer instead, and `job.result()` once `job.done`.
+"""
+
+import weakref
+from dataclasses import asdict
+from typing import Any
+
+from ..segmentation.request import SegmentRequest
+from ..volumes.volume import Volume
+from .jobs import Job, _Queue
+from .process import python_executable
+
+
+class Client:
+    """Talks to one worker, which the first request starts, and which ends with the client, however that ends.
+
+    One request runs at a time; others wait for it in order. All methods may be called from any thread.
+    """
+
+    def __init__(self, python: str | None = None) -> None:
+        """`python` is the interpreter that runs the worker; this one, or `PythonSlicer` inside 3D Slicer."""
+        self._queue = _Queue(python or python_executable())
+        self._closing = weakref.finalize(self, self._queue.close)
+
+    def segment(self, volume: Volume, request: SegmentRequest) -> Job:
+        """Segment `volume`, which is copied at once and may be changed afterwards.
+
+        Raises:
+            NotEnoughMemory: there is no room for the copy.
+        """
+        job = Job(self, self._queue, {"method": "segment", "arguments": asdict(request)})
+        self._queue.add(job, volume)
+        return job
+
+    def call(self, method: str, **arguments: Any) -> Job:
+        """One of the worker's other methods: its `result()` is a JSON object.
+
+        "ping", which tells versions and what there is to choose from here; "models"; "levels" of `model`;
+        "cache_info"; "cache_clear".
+        """
+        job = Job(self, self._queue, {"method": method, "arguments": arguments})
+        self._queue.add(job)
+        return job
+
+    def close(self) -> None:
+        """End the worker's process and whatever it is doing; a later request starts a new one."""
+        self._queue.close()
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process at the moment."""
+        process = self._queue.process
+        return process is not None and process.running
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process."""
+        process = self._queue.process
+        return process.pid if process else None
+
+    def log_tail(self) -> str:
+        """The last lines that the present worker, or the last one, wrote to its standard error."""
+        return self._queue.log

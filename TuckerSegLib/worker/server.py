@@ -1,0 +1,137 @@
+"""The process that keeps networks warm: reads requests from its standard input, answers on its standard output.
+
+Started by `client.Client` with the name of their `shared.Exchange`; see `protocol` for what is said. It ends when its
+input does. The main thread does the work, because glibc gives other threads' memory back however it is told not to;
+another reads, so that a cancellation and the end of the client are seen at once.
+"""
+
+import logging
+import os
+import queue
+import signal
+import sys
+import threading
+from contextlib import suppress
+from typing import BinaryIO
+
+from ..engines import memory
+from ..errors import InputError
+from ..progress import Cancellation, Progress
+from ..volumes.volume import LabelMap, Volume
+from .exchange import Exchange, Shared
+from .process import own_pipes
+from .protocol import Message, decode, encode, error_as_json, geometry_as_json, geometry_of, progress_as_json
+from .service import Answer, Service
+
+_log = logging.getLogger(__name__)
+
+_SECONDS_TO_FINISH = 2.0
+"""A worker without a client stops what it does within one patch, but waits no longer than this for that."""
+
+_SECONDS_IDLE = 60.0
+"""After this long without a request, memory that is only kept for speed goes back to the system."""
+
+
+class Worker:
+    """Takes requests in one thread, fulfils them one by one in another."""
+
+    def __init__(self, requests: BinaryIO, answers: BinaryIO, exchange: Exchange) -> None:
+        self._requests, self._answers, self._exchange = requests, answers, exchange
+        self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._cancellations: dict[int, Cancellation] = {}
+        self._given: dict[int, Shared] = {}
+        self._busy = threading.Lock()
+        self._service = Service()
+
+    def run(self) -> None:
+        """Work until the process ends, which it does with its input."""
+        threading.Thread(target=self._read, daemon=True).start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._end, daemon=True).start())
+        while True:
+            try:
+                request = self._waiting.get(timeout=_SECONDS_IDLE)
+            except queue.Empty:
+                memory.give_back()
+                continue
+            with self._busy:
+                self._fulfil(request)
+
+    def _read(self) -> None:
+        for line in self._requests:
+            try:
+                self._take(decode(line))
+            except (ValueError, KeyError, TypeError) as error:
+                _log.warning("Not understood: %.200r", line)
+                self._say({"id": None, "error": error_as_json(InputError(f"The worker understands no {error!r}."))})
+        self._end()
+
+    def _take(self, message: Message) -> None:
+        if "cancel" in message:
+            self._cancellation(message["cancel"]).cancel()
+        elif "release" in message:
+            self._given.pop(message["release"], None)
+        else:
+            self._cancellation(int(message["id"]))
+            self._waiting.put(message)
+
+    def _end(self) -> None:
+        """Without a client: stop soon, in order if possible, and leave nothing behind."""
+        for cancellation in list(self._cancellations.values()):
+            cancellation.cancel()
+        self._busy.acquire(timeout=_SECONDS_TO_FINISH)
+        self._exchange.remove()
+        os._exit(0)
+
+    def _cancellation(self, request: int) -> Cancellation:
+        return self._cancellations.setdefault(request, Cancellation())
+
+    def _fulfil(self, request: Message) -> None:
+        number = request["id"]
+        try:
+            self._give(number, self._answer(number, request))
+        except Exception as error:
+            self._say({"id": number, "error": error_as_json(error)})
+        finally:
+            self._cancellations.pop(number, None)
+
+    def _answer(self, number: int, request: Message) -> Answer:
+        cancellation = self._cancellation(number)
+        cancellation.raise_if_cancelled()
+
+        def tell(progress: Progress) -> None:
+            self._say({"id": number, "progress": progress_as_json(progress)})
+
+        volume = self._volume(request["volume"]) if "volume" in request else None
+        return self._service.answer(request["method"], request.get("arguments", {}), volume, tell, cancellation)
+
+    def _volume(self, described: Message) -> Volume:
+        return Volume(self._exchange.attach(described).array, geometry_of(described))
+
+    def _give(self, number: int, answer: Answer) -> None:
+        message: Message = {"id": number, "result": answer.result}
+        if answer.label_map is not None:
+            shared = self._exchange.share(answer.label_map.labels)
+            self._given[number] = shared
+            message["labels"] = _described(shared, answer.label_map)
+        self._say(message)
+
+    def _say(self, message: Message) -> None:
+        with suppress(OSError):  # the end of the input, which follows, tells the same
+            self._answers.write(encode(message))
+            self._answers.flush()
+
+
+def _described(shared: Shared, label_map: LabelMap) -> Message:
+    return {**shared.described, **geometry_as_json(label_map.geometry), "names": dict(label_map.names)}
+
+
+def main() -> None:
+    """Serve one client; `sys.argv` holds the name of the exchange."""
+    requests, answers = own_pipes()
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    Worker(requests, answers, Exchange(sys.argv[1] if len(sys.argv) > 1 else None)).run()
+
+
+if __name__ == "__main__":
+    main()
