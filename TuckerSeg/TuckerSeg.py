@@ -46,7 +46,7 @@ from TuckerSegPanel.widgets.structure_list import StructureList  # noqa: E402
 from TuckerSegPanel.widgets.wording import LEVELS, Cost  # noqa: E402
 
 from TuckerSegLib.errors import Cancelled, InputError, TuckerSegError  # noqa: E402
-from TuckerSegLib.segmentation.request import SegmentRequest  # noqa: E402
+from TuckerSegLib.segmentation.request import Request  # noqa: E402
 from TuckerSegLib.worker.client import Client  # noqa: E402
 
 HOMEPAGE = "https://github.com/TuckerSeg/SlicerTuckerSeg"
@@ -306,9 +306,9 @@ class TuckerSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return _("Choose an input volume first")
         return ""
 
-    def _request(self, chosen: Parameters) -> SegmentRequest:
+    def _request(self, chosen: Parameters) -> Request:
         known = models.structures_of(chosen.model)
-        return SegmentRequest(
+        return Request(
             model=chosen.model,
             factor=1.0 if models.is_compressed(chosen.model) else chosen.factor,
             device=chosen.device,
@@ -604,7 +604,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         Raises:
             TuckerSegError: when blocking; the scene is then as it was.
         """
-        request = SegmentRequest(model, factor, device, engine, tuple(structures), exactRanks, fit_to_scan=fitToScan)
+        request = Request(model, factor, device, engine, tuple(structures), exactRanks, fit_to_scan=fitToScan)
         steps = self.segmenting.segment_frames if allFrames else self.segmenting.segment
         run = Run(steps(volumeNode, segmentationNode, request, standardNames), [volumeNode] if volumeNode else [])
         if finished is None:
@@ -662,7 +662,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         """One of the worker's other methods, such as "levels"; where that fails, nobody is told."""
         self._runner.start(Listener(Run(self._call(method, arguments)), finished=finished))
 
-    def unmeasured(self, request: SegmentRequest) -> list[float]:
+    def unmeasured(self, request: Request) -> list[float]:
         """The published levels whose time or agreement is not known."""
         known = {
             level.factor
@@ -743,7 +743,7 @@ class TuckerSegTest(ScriptedLoadableModuleTest):
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
 
     def comparesWithTheOriginal(self, logic: "TuckerSegLogic", volume: Any) -> None:
-        run = Run(logic.segmenting.compare(volume, None, None, SegmentRequest(self.model, 0.5), False), [volume])
+        run = Run(logic.segmenting.compare(volume, None, None, Request(self.model, 0.5), False), [volume])
         logic.start(Listener(run))
         compared = logic.wait(run)
         columns = [compared.table.GetColumnName(index) for index in range(compared.table.GetNumberOfColumns())]

@@ -8,7 +8,7 @@ from .errors import Cancelled
 
 
 @dataclass(frozen=True)
-class Progress:
+class Event:
     """Where a run stands.
 
     `stage` is "start" (of the worker), "measure" (what is fast on this computer, once), "compress", "preprocess",
@@ -23,7 +23,7 @@ class Progress:
     count: int = 0
 
 
-ProgressCallback = Callable[[Progress], None]
+ProgressCallback = Callable[[Event], None]
 
 
 class Cancellation:

@@ -27,7 +27,7 @@ from TuckerSegLib.engines.tuned_ranks import Fitted
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
-from TuckerSegLib.progress import Progress
+from TuckerSegLib.progress import Event
 from TuckerSegLib.segmentation import one_model
 from TuckerSegLib.segmentation import prepare as pipeline
 from TuckerSegLib.store import Store
@@ -368,9 +368,9 @@ class TestPipeline:
 
     def test_measuring_layers_is_told_and_happens_once(self, tmp_path: Path) -> None:
         model = open_folder(make_folder(tmp_path))
-        told: list[Progress] = []
+        told: list[Event] = []
 
-        def ready() -> list[Progress]:
+        def ready() -> list[Event]:
             told.clear()
             policy = Fitted(Relative(0.5))
             pipeline.make_ready(model, policy, engine="fused", cache=Cache(tmp_path / "cache"), progress=told.append)

@@ -90,8 +90,8 @@ def test_a_view_keeps_the_memory() -> None:
 PROGRAM = """
 import os, torch
 from pathlib import Path
-from TuckerSegLib import memory, workspace
-from TuckerSegLib.engines.layout import empty
+from TuckerSegLib.engines import memory, workspace
+from TuckerSegLib.engines.fused.channels_last import empty
 
 def taken():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") >> 20
@@ -137,7 +137,7 @@ def test_other_processes_keep_nothing() -> None:
 def test_where_fewer_addresses_are_allowed_there_is_none() -> None:
     program = """
 import psutil, resource
-from TuckerSegLib import workspace
+from TuckerSegLib.engines import workspace
 
 total = psutil.virtual_memory().total
 resource.setrlimit(resource.RLIMIT_AS, (total, total))

@@ -31,7 +31,7 @@ from TuckerSegLib.inference.orientation import read, spacing_as_written
 from TuckerSegLib.inference.predict import predict
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.progress import Cancellation, Progress
+from TuckerSegLib.progress import Cancellation, Event
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
@@ -264,9 +264,9 @@ def volume() -> Volume:
 
 @dataclass
 class Told:
-    steps: list[Progress] = field(default_factory=list)
+    steps: list[Event] = field(default_factory=list)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Event) -> None:
         self.steps.append(progress)
 
 
@@ -316,8 +316,8 @@ def test_progress_runs_from_nothing_to_all(model: TrainedModel, volume: Volume) 
     stages = [step.stage for step in told.steps]
     assert list(dict.fromkeys(stages)) == ["preprocess", "predict", "postprocess"] == list(seconds)
     assert stages.count("predict") >= CALLS
-    assert told.steps[0] == Progress("preprocess", 0.0, None)
-    assert told.steps[-1] == Progress("postprocess", 1.0, 0.0)
+    assert told.steps[0] == Event("preprocess", 0.0, None)
+    assert told.steps[-1] == Event("postprocess", 1.0, 0.0)
     assert all(before.fraction <= after.fraction for before, after in pairwise(told.steps))
     assert all(step.seconds_left is None or step.seconds_left >= 0 for step in told.steps)
     assert sum(step.seconds_left is not None for step in told.steps) >= CALLS - 1
@@ -340,7 +340,7 @@ def test_cancelling_works_in_every_stage(model: TrainedModel, volume: Volume, st
     cancellation = Cancellation()
     stages: list[str] = []
 
-    def cancel_there(progress: Progress) -> None:
+    def cancel_there(progress: Event) -> None:
         stages.append(progress.stage)
         if progress.stage == stage:
             cancellation.cancel()
@@ -395,7 +395,7 @@ def test_an_error_of_the_network_is_the_runs_error(model: TrainedModel, volume: 
 
 @pytest.mark.usefixtures("no_thread_left")
 def test_an_error_of_the_progress_callback_is_the_runs_error(model: TrainedModel, volume: Volume) -> None:
-    def fail(progress: Progress) -> None:
+    def fail(progress: Event) -> None:
         if progress.seconds_left is not None:
             raise BrokenPipeError
 
@@ -432,8 +432,8 @@ def test_a_run_is_silent(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, patch_size=(8, 8, 8))
     code = (
         "import numpy as np, torch; from pathlib import Path\n"
-        "from TuckerSegLib.models.nnunet import open_folder; from TuckerSegLib.inference import predict\n"
-        "from TuckerSegLib.volume import Geometry, Volume\n"
+        "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.inference.predict import predict\n"
+        "from TuckerSegLib.volumes.volume import Geometry, Volume\n"
         f"model = open_folder(Path({str(folder)!r}))\n"
         "volume = Volume(np.random.rand(1, 9, 9, 9), Geometry((9, 9, 9), np.eye(4)))\n"
         "predict(model, model.network(), model.load_weights(), volume, device=torch.device('cpu'))"

@@ -83,8 +83,8 @@ def test_reading_it_needs_no_pytorch_writes_nothing_and_asks_nobody(tmp_path: Pa
         import json, socket, sys
         def refuse(*_): raise AssertionError("a socket")
         socket.socket = socket.getaddrinfo = refuse
-        from TuckerSegLib.models.totalsegmentator import task, task_names
-        from TuckerSegLib.models.weights import is_installed
+        from TuckerSegLib.models.totalsegmentator.tasks import task, task_names
+        from TuckerSegLib.models.totalsegmentator.weights import is_installed
         tasks = [task(name) for name in task_names()]
         installed = [known.name for known in tasks if is_installed(known)]
         print(json.dumps([len(tasks), installed, "torch" in sys.modules, "nnunetv2" in sys.modules]))

@@ -19,7 +19,7 @@ import pytest
 from support.trained_folders import totalsegmentator_task
 from typer.testing import CliRunner
 
-from TuckerSegLib.cli import main
+from TuckerSegLib.cli.main import app
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.errors import Cancelled, InputError, ModelError, NotEnoughMemory, OutputError
@@ -30,7 +30,7 @@ from TuckerSegLib.models.totalsegmentator import download, weights
 from TuckerSegLib.models.totalsegmentator.download import Source, fetch, install
 from TuckerSegLib.models.totalsegmentator.tasks import Network, Task, task, task_names
 from TuckerSegLib.models.totalsegmentator.weights import check_installed, import_archive, is_installed, weights_folder
-from TuckerSegLib.progress import Cancellation, Progress
+from TuckerSegLib.progress import Cancellation, Event
 from TuckerSegLib.segmentation import session
 from TuckerSegLib.segmentation.prepare import make_ready
 from TuckerSegLib.segmentation.session import segment_any
@@ -433,7 +433,7 @@ def test_the_shell_imports_lists_and_uses_a_task(
 
 
 def shell(*arguments: str) -> str:
-    done = CliRunner().invoke(main.app, arguments)
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.exception
     return done.stdout
 
@@ -471,7 +471,7 @@ def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
     made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
-    told: list[Progress] = []
+    told: list[Event] = []
     cache = Cache(tmp_path / "cache")
     policy = Relative(0.5, 2)
     first = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=told.append)
@@ -482,7 +482,7 @@ def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     cancellation = Cancellation()
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: Event) -> None:
         if progress.stage == "predict":
             cancellation.cancel()
 

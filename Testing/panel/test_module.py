@@ -64,8 +64,8 @@ def loaded(host: Any) -> Iterator[Any]:
 def remembered(monkeypatch: pytest.MonkeyPatch, loaded: Any) -> dict[str, str]:
     """The application's settings, empty at first."""
     kept: dict[str, str] = {}
-    monkeypatch.setattr("TuckerSegPanel.settings.read", lambda name: kept.get(name, ""))
-    monkeypatch.setattr("TuckerSegPanel.settings.write", kept.__setitem__)
+    monkeypatch.setattr("TuckerSegPanel.choices.settings.read", lambda name: kept.get(name, ""))
+    monkeypatch.setattr("TuckerSegPanel.choices.settings.write", kept.__setitem__)
     return kept
 
 
@@ -599,7 +599,7 @@ class TestScripts:
         panel.logic.cancel()
 
     def test_documented_examples_run(self, host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("TuckerSegPanel.sample._PROGRAM", SMALL_PHANTOM)
+        monkeypatch.setattr("TuckerSegPanel.scene.sample._PROGRAM", SMALL_PHANTOM)
         text = (ROOT / "docs" / "slicer.md").read_text()
         examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         names: dict[str, Any] = {}
@@ -613,7 +613,7 @@ class TestScripts:
 
 class TestSample:
     def test_button_makes_a_phantom(self, host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("TuckerSegPanel.sample._PROGRAM", SMALL_PHANTOM)
+        monkeypatch.setattr("TuckerSegPanel.scene.sample._PROGRAM", SMALL_PHANTOM)
         host.click(panel.ui.sampleButton)
         volume = panel.ui.inputSelector.currentNode()
         assert volume.GetName() == "TuckerSegPhantom"
@@ -624,7 +624,7 @@ class TestSample:
     def test_sample_data_module_offers_it(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         SampleData = importlib.import_module("SampleData")  # noqa: N806
 
-        monkeypatch.setattr("TuckerSegPanel.sample.load_phantom", lambda: add_volume(name="Phantom"))
+        monkeypatch.setattr("TuckerSegPanel.scene.sample.load_phantom", lambda: add_volume(name="Phantom"))
         source = SampleData.SampleDataLogic().sourceForSampleName("TuckerSegPhantom")
         assert source.customDownloader(source).GetName() == "Phantom"  # as a click on it does
 

@@ -341,7 +341,7 @@ def test_the_command_writes_a_model_and_leaves_nothing_else(command: list[str], 
 def test_a_killed_command_goes_on(command: list[str], tmp_path: Path) -> None:
     output, work = tmp_path / "small.tuckerseg", tmp_path / "small.training"
     program = [sys.executable, "-m", "TuckerSegLib.cli.main", *command, "--epochs", "10000"]
-    script = "import sys; from TuckerSegLib.cli import main; sys.argv[0] = 'tuckerseg'; main()"
+    script = "import sys; from TuckerSegLib.cli.main import main; sys.argv[0] = 'tuckerseg'; main()"
     program[1:3] = ["-c", script]
     process = subprocess.Popen(program, cwd=ROOT, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + 120

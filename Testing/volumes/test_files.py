@@ -401,8 +401,8 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from TuckerSegLib.errors import OutputError
-from TuckerSegLib.io import write_segmentation
-from TuckerSegLib.volume import Geometry, LabelMap
+from TuckerSegLib.volumes.files import write_segmentation
+from TuckerSegLib.volumes.volume import Geometry, LabelMap
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 labels = np.random.default_rng(0).integers(0, 200, (40, 40, 40)).astype(np.uint8)

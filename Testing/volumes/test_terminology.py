@@ -68,7 +68,7 @@ def test_no_two_structures_of_total_look_alike(total: list[str]) -> None:
 @installed
 def test_the_table_is_read_without_importing_totalsegmentator() -> None:
     program = (
-        "import sys; from TuckerSegLib.terminology import style; style('liver'); "
+        "import sys; from TuckerSegLib.volumes.terminology import style; style('liver'); "
         "assert not {'totalsegmentator', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)

@@ -31,7 +31,8 @@ from TuckerSegLib.errors import (
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.opening import open_model
 from TuckerSegLib.segmentation.one_model import segment
-from TuckerSegLib.segmentation.request import Finished, SegmentRequest
+from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.segmentation.session import Recent
 from TuckerSegLib.volumes.dice import mean_dice
 from TuckerSegLib.volumes.phantoms.phantom import phantom
@@ -123,7 +124,7 @@ class TestSegmenting:
     def test_gives_what_the_library_gives(self, client: Client, model: str, factor: float, dtype: str) -> None:
         volume = scan(dtype=dtype)
 
-        finished = client.segment(volume, SegmentRequest(model, factor, engine="torch")).wait()
+        finished = client.segment(volume, Request(model, factor, engine="torch")).wait()
 
         expected = segment(volume, open_model(model), Relative(factor)).label_map
         np.testing.assert_array_equal(finished.label_map.labels, expected.labels)
@@ -136,8 +137,8 @@ class TestSegmenting:
         levels = client.call("levels", model=model).wait()["levels"]
         published = next(level["parameters_removed"] for level in levels if level["factor"] == 0.3)
 
-        finished = client.segment(scan(), SegmentRequest(model, 0.3, exact_ranks=True)).wait()
-        fitted = client.segment(scan(), SegmentRequest(model, 0.3)).wait()
+        finished = client.segment(scan(), Request(model, 0.3, exact_ranks=True)).wait()
+        fitted = client.segment(scan(), Request(model, 0.3)).wait()
 
         assert finished.parameters_removed == pytest.approx(published)
         assert fitted.parameters_removed <= published
@@ -145,17 +146,17 @@ class TestSegmenting:
     @pytest.mark.slow
     def test_fitted_to_the_scan_it_agrees_better_with_the_original(self, client: Client) -> None:
         volume = phantom(9100).image
-        original = client.segment(volume, SegmentRequest("sample", engine="fused")).wait()
-        plain = client.segment(volume, SegmentRequest("sample", 0.3, engine="fused", exact_ranks=True)).wait()
+        original = client.segment(volume, Request("sample", engine="fused")).wait()
+        plain = client.segment(volume, Request("sample", 0.3, engine="fused", exact_ranks=True)).wait()
 
-        finished = client.segment(volume, SegmentRequest("sample", 0.3, engine="fused", fit_to_scan=True)).wait()
+        finished = client.segment(volume, Request("sample", 0.3, engine="fused", fit_to_scan=True)).wait()
 
         agreement = [mean_dice(original.label_map.labels, one.label_map.labels) for one in (plain, finished)]
         assert agreement[1] > agreement[0] + 0.3
         assert finished.parameters_removed >= plain.parameters_removed - 1e-3
 
     def test_says_what_it_took(self, client: Client, model: str) -> None:
-        finished = client.segment(scan(), SegmentRequest(model, engine="torch")).wait()
+        finished = client.segment(scan(), Request(model, engine="torch")).wait()
 
         assert set(finished.seconds) == {"load", "preprocess", "predict", "postprocess"}
         assert finished.engine == "torch"
@@ -163,7 +164,7 @@ class TestSegmenting:
         assert 50e6 < finished.peak_memory < 5e9
 
     def test_tells_how_far_it_is(self, client: Client, slow_model: str) -> None:
-        job = client.segment(scan((60, 50, 40)), SegmentRequest(slow_model, engine="torch"))
+        job = client.segment(scan((60, 50, 40)), Request(slow_model, engine="torch"))
         told = []
         seen_while_running = 0
         while not job.done:
@@ -180,9 +181,9 @@ class TestSegmenting:
         assert any(progress.seconds_left for progress in told)
 
     def test_keeps_only_the_structures_asked_for(self, client: Client, model: str) -> None:
-        everything = client.segment(scan(), SegmentRequest(model)).wait().label_map
+        everything = client.segment(scan(), Request(model)).wait().label_map
 
-        kept = client.segment(scan(), SegmentRequest(model, structures=("structure_2",))).wait().label_map
+        kept = client.segment(scan(), Request(model, structures=("structure_2",))).wait().label_map
 
         assert kept.names == {2: "structure_2"}
         np.testing.assert_array_equal(kept.labels == 2, everything.labels == 2)
@@ -190,15 +191,15 @@ class TestSegmenting:
 
     def test_of_the_volume_as_it_was_when_asked(self, client: Client, model: str) -> None:
         volume = scan()
-        expected = client.segment(volume, SegmentRequest(model)).wait().label_map.labels
+        expected = client.segment(volume, Request(model)).wait().label_map.labels
 
-        job = client.segment(volume, SegmentRequest(model))
+        job = client.segment(volume, Request(model))
         volume.voxels[...] = 0
 
         np.testing.assert_array_equal(job.wait().label_map.labels, expected)
 
     def test_requests_wait_for_each_other(self, client: Client, model: str) -> None:
-        jobs = [client.segment(scan(), SegmentRequest(model, factor)) for factor in (1.0, 0.5, 1.0)]
+        jobs = [client.segment(scan(), Request(model, factor)) for factor in (1.0, 0.5, 1.0)]
         asked = client.call("ping")
 
         assert "torch" in asked.wait()
@@ -207,12 +208,12 @@ class TestSegmenting:
         np.testing.assert_array_equal(first, last)
 
     def test_leaves_nothing_shared(self, client: Client, model: str) -> None:
-        client.segment(scan(), SegmentRequest(model)).wait()
+        client.segment(scan(), Request(model)).wait()
 
         assert [file for folder in left_behind(client) for file in folder.iterdir()] == []
 
     def test_opens_no_socket(self, client: Client, slow_model: str, big: Volume) -> None:
-        job = client.segment(big, SegmentRequest(slow_model))
+        job = client.segment(big, Request(slow_model))
         until_it_predicts(job)
 
         assert client.pid
@@ -232,7 +233,7 @@ class TestSegmenting:
 
 class TestWarmth:
     def test_the_same_level_is_not_loaded_again(self, client: Client, slow_model: str) -> None:
-        request = SegmentRequest(slow_model, 0.7, exact_ranks=True)
+        request = Request(slow_model, 0.7, exact_ranks=True)
         cold = client.segment(scan(), request).wait()
         warm = client.segment(scan(), request).wait()
 
@@ -242,11 +243,11 @@ class TestWarmth:
 
     def test_a_model_that_changes_on_disk_is_opened_again(self, client: Client, tmp_path: Path) -> None:
         folder = make_folder(tmp_path / "a", seed=1)
-        before = client.segment(scan(), SegmentRequest(str(folder))).wait().label_map.labels
+        before = client.segment(scan(), Request(str(folder))).wait().label_map.labels
         other = make_folder(tmp_path / "b", seed=2)
         os.replace(other / "fold_0" / "checkpoint_final.pth", folder / "fold_0" / "checkpoint_final.pth")
 
-        after = client.segment(scan(), SegmentRequest(str(folder))).wait().label_map.labels
+        after = client.segment(scan(), Request(str(folder))).wait().label_map.labels
 
         expected = segment(scan(), open_model(str(folder))).label_map.labels
         np.testing.assert_array_equal(after, expected)
@@ -274,7 +275,7 @@ class TestCancelling:
     def test_takes_effect_within_a_patch_and_keeps_the_worker(
         self, client: Client, slow_model: str, big: Volume
     ) -> None:
-        job = client.segment(big, SegmentRequest(slow_model))
+        job = client.segment(big, Request(slow_model))
         until_it_predicts(job)
         pid = client.pid
 
@@ -287,8 +288,8 @@ class TestCancelling:
         assert client.pid == pid
 
     def test_a_request_that_waits(self, client: Client, slow_model: str, big: Volume, model: str) -> None:
-        first = client.segment(big, SegmentRequest(slow_model))
-        waiting = client.segment(scan(), SegmentRequest(model))
+        first = client.segment(big, Request(slow_model))
+        waiting = client.segment(scan(), Request(model))
 
         waiting.cancel()
 
@@ -301,18 +302,18 @@ class TestCancelling:
             first.wait()
 
     def test_what_is_done_stays_done(self, client: Client, model: str) -> None:
-        job = client.segment(scan(), SegmentRequest(model))
+        job = client.segment(scan(), Request(model))
         job.wait()
 
         job.cancel()
 
-        assert isinstance(job.result(), Finished)
+        assert isinstance(job.result(), Segmentation)
 
     def test_kills_a_worker_that_does_not_listen(
         self, own_client: Client, slow_model: str, big: Volume, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("TuckerSegLib.worker.jobs._SECONDS_TO_CANCEL", 0.5)
-        job = own_client.segment(big, SegmentRequest(slow_model))
+        job = own_client.segment(big, Request(slow_model))
         until_it_predicts(job)
         assert own_client.pid
         pid = own_client.pid
@@ -325,7 +326,7 @@ class TestCancelling:
         assert is_gone(pid)
 
     def test_ctrl_c_is_left_to_the_client(self, client: Client, slow_model: str, big: Volume) -> None:
-        job = client.segment(big, SegmentRequest(slow_model))
+        job = client.segment(big, Request(slow_model))
         until_it_predicts(job)
 
         assert client.pid
@@ -340,17 +341,17 @@ class TestErrors:
     @pytest.mark.parametrize(
         ("request_", "kind", "says"),
         [
-            (SegmentRequest("/nowhere"), ModelError, "no model /nowhere"),
-            (SegmentRequest("MODEL", factor=2.0), InputError, "outside"),
-            (SegmentRequest("MODEL", folds=(7,)), ModelError, "fold_7"),
-            (SegmentRequest("total", folds=(0,)), InputError, "prescribes its folds"),
-            (SegmentRequest("MODEL", device="toaster"), InputError, "no device toaster"),
-            (SegmentRequest("MODEL", engine="steam"), InputError, "no engine steam"),
-            (SegmentRequest("MODEL", structures=("structure_22",)), InputError, "did you mean structure_2"),
+            (Request("/nowhere"), ModelError, "no model /nowhere"),
+            (Request("MODEL", factor=2.0), InputError, "outside"),
+            (Request("MODEL", folds=(7,)), ModelError, "fold_7"),
+            (Request("total", folds=(0,)), InputError, "prescribes its folds"),
+            (Request("MODEL", device="toaster"), InputError, "no device toaster"),
+            (Request("MODEL", engine="steam"), InputError, "no engine steam"),
+            (Request("MODEL", structures=("structure_22",)), InputError, "did you mean structure_2"),
         ],
     )
     def test_are_the_librarys_own(
-        self, client: Client, model: str, request_: SegmentRequest, kind: type[TuckerSegError], says: str
+        self, client: Client, model: str, request_: Request, kind: type[TuckerSegError], says: str
     ) -> None:
         request = replace(request_, model=request_.model.replace("MODEL", model))
 
@@ -362,7 +363,7 @@ class TestErrors:
 
     def test_wrong_channels(self, client: Client, model: str) -> None:
         with pytest.raises(InputError, match="needs 1 input channel"):
-            client.segment(scan(channels=2), SegmentRequest(model)).wait()
+            client.segment(scan(channels=2), Request(model)).wait()
 
     def test_that_nobody_foresaw_are_a_sentence_with_details(self, client: Client) -> None:
         with pytest.raises(WorkerError, match="failed unexpectedly") as raised:
@@ -419,11 +420,11 @@ class TestOtherMethods:
 
         assert {"auto", "cpu"} <= set(told["devices"]) and {"auto", "torch"} <= set(told["engines"])
         for engine in told["engines"]:
-            finished = client.segment(scan(), SegmentRequest(model, device="cpu", engine=engine)).wait()
+            finished = client.segment(scan(), Request(model, device="cpu", engine=engine)).wait()
             assert engine in ("auto", finished.engine)
 
     def test_the_cache(self, client: Client, model: str) -> None:
-        client.segment(scan(), SegmentRequest(model, 0.4, exact_ranks=True)).wait()
+        client.segment(scan(), Request(model, 0.4, exact_ranks=True)).wait()
 
         info = client.call("cache_info").wait()
         freed = client.call("cache_clear").wait()["freed"]
@@ -438,8 +439,8 @@ class TestDying:
     def test_a_killed_worker_is_said_and_the_next_request_starts_another(
         self, own_client: Client, slow_model: str, big: Volume, model: str
     ) -> None:
-        job = own_client.segment(big, SegmentRequest(slow_model))
-        waiting = own_client.segment(scan(), SegmentRequest(model))
+        job = own_client.segment(big, Request(slow_model))
+        waiting = own_client.segment(scan(), Request(model))
         until_it_predicts(job)
         assert own_client.pid
         first = own_client.pid
@@ -455,17 +456,17 @@ class TestDying:
 
     def test_lack_of_memory_is_said_and_survived(self, own_client: Client, slow_model: str, model: str) -> None:
         resource = pytest.importorskip("resource")
-        own_client.segment(scan(), SegmentRequest(model)).wait()
+        own_client.segment(scan(), Request(model)).wait()
         assert own_client.pid
         limit = psutil.Process(own_client.pid).memory_info().vms + 100_000_000
         resource.prlimit(own_client.pid, resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
 
         with pytest.raises((NotEnoughMemory, WorkerError), match=r"memory|ended"):
-            own_client.segment(scan((200, 200, 200)), SegmentRequest(slow_model)).wait()
+            own_client.segment(scan((200, 200, 200)), Request(slow_model)).wait()
 
         if own_client.pid:
             resource.prlimit(own_client.pid, resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
-        assert own_client.segment(scan(), SegmentRequest(model)).wait().label_map.labels.any()
+        assert own_client.segment(scan(), Request(model)).wait().label_map.labels.any()
 
     def test_a_worker_that_cannot_start(self, tmp_path: Path) -> None:
         with pytest.raises(WorkerError, match="could not be started"):
@@ -485,8 +486,8 @@ class TestDying:
         assert left_behind(client) == []
 
     def test_closing_during_a_run_leaves_no_process(self, own_client: Client, slow_model: str, big: Volume) -> None:
-        job = own_client.segment(big, SegmentRequest(slow_model))
-        waiting = own_client.segment(big, SegmentRequest(slow_model))
+        job = own_client.segment(big, Request(slow_model))
+        waiting = own_client.segment(big, Request(slow_model))
         until_it_predicts(job)
         assert own_client.pid
         pid = own_client.pid
@@ -504,7 +505,7 @@ class TestDying:
 
     def test_a_client_nobody_holds_ends_its_worker_after_its_last_job(self, cache: Path, model: str) -> None:
         client = Client()
-        job = client.segment(scan(), SegmentRequest(model))
+        job = client.segment(scan(), Request(model))
         pid = client.pid
         del client
         gc.collect()
@@ -519,13 +520,14 @@ class TestDying:
 _CLIENT = """
 import sys, time
 import numpy as np
-from TuckerSegLib.client import Client, SegmentRequest
-from TuckerSegLib.volume import Geometry, Volume
+from TuckerSegLib.worker.client import Client
+from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.volumes.volume import Geometry, Volume
 
 volume = Volume(np.arange(900_000, dtype=np.int32).reshape(1, 100, 100, 90), Geometry((100, 100, 90), np.eye(4)))
 client = Client()
-job = client.segment(volume, SegmentRequest(sys.argv[1]))
-waiting = client.segment(volume, SegmentRequest(sys.argv[1]))
+job = client.segment(volume, Request(sys.argv[1]))
+waiting = client.segment(volume, Request(sys.argv[1]))
 while not job.done and not any(progress.stage == "predict" for progress in job.poll()):
     time.sleep(0.05)
 print(client.pid, client._queue.exchange.name, flush=True)
@@ -566,7 +568,7 @@ class TestTheClientsProcess:
         script = textwrap.dedent(
             """
             import os, sys
-            from TuckerSegLib.process import own_pipes
+            from TuckerSegLib.worker.process import own_pipes
             requests, answers = own_pipes()
             print("chatter", flush=True)
             os.system("echo chatter")

@@ -12,8 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
-from ..progress import Progress as RunProgress
-from ..progress import ProgressCallback
+from ..progress import Event, ProgressCallback
 
 errors = Console(stderr=True)
 
@@ -88,7 +87,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0, left="")
 
-        def show(progress: RunProgress) -> None:
+        def show(progress: Event) -> None:
             left = "" if progress.seconds_left is None else f"{progress.seconds_left:.0f} s left"
             stage = _STAGES.get(progress.stage, progress.stage)
             if progress.count:

@@ -12,7 +12,7 @@ from ..decomposition.policies import Relative
 from ..errors import OutputError
 from ..models.installed import SAMPLE
 from ..models.opening import open_model
-from ..progress import Progress, ProgressCallback
+from ..progress import Event, ProgressCallback
 from ..segmentation.one_model import Result, segment
 from ..segmentation.prepare import ORIGINAL
 from ..segmentation.recipes import fitted_to_scan
@@ -186,9 +186,9 @@ def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, or
 def _part(progress: ProgressCallback | None, number: int) -> ProgressCallback | None:
     """The progress of one level as a share of all levels'."""
 
-    def show(step: Progress) -> None:
+    def show(step: Event) -> None:
         assert progress
-        progress(Progress(step.stage, (number + step.fraction) / len(LEVELS), step.seconds_left))
+        progress(Event(step.stage, (number + step.fraction) / len(LEVELS), step.seconds_left))
 
     return show if progress else None
 

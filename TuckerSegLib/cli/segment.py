@@ -13,12 +13,13 @@ from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES
 
 if TYPE_CHECKING:
     from ..progress import ProgressCallback
-    from ..segmentation.request import Finished, SegmentRequest
+    from ..segmentation.request import Request
+    from ..segmentation.result import Segmentation
     from ..volumes.volume import LabelMap, Volume
 
 Summary = dict[str, Any]
 
-Segmenter = Callable[["Volume", "SegmentRequest", "ProgressCallback"], "Finished"]
+Segmenter = Callable[["Volume", "Request", "ProgressCallback"], "Segmentation"]
 
 _OF_ONE_SCAN = (InputError, NotEnoughMemory, WorkerError)
 """What can be wrong with one scan of many; everything else would be wrong with all of them."""
@@ -75,10 +76,10 @@ def segment(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Segment a volume, or several into a folder."""
-    from ..segmentation.request import SegmentRequest
+    from ..segmentation.request import Request
     from . import console
 
-    request = SegmentRequest(
+    request = Request(
         model,
         factor,
         device,
@@ -131,7 +132,7 @@ def _stem(image: Path) -> str:
     return image.name[: -len(suffix)] if suffix else image.resolve().name
 
 
-def _segment_file(scan: Scan, request: "SegmentRequest", standard_names: bool, in_process: bool) -> Summary:
+def _segment_file(scan: Scan, request: "Request", standard_names: bool, in_process: bool) -> Summary:
     from . import console
 
     try:
@@ -141,9 +142,7 @@ def _segment_file(scan: Scan, request: "SegmentRequest", standard_names: bool, i
         raise Cancelled("Cancelled: nothing was written.") from error
 
 
-def _segment_folder(
-    scans: Sequence[Scan], request: "SegmentRequest", standard_names: bool, in_process: bool
-) -> Summary:
+def _segment_folder(scans: Sequence[Scan], request: "Request", standard_names: bool, in_process: bool) -> Summary:
     """A scan that cannot be segmented is reported, and does not keep the others from it."""
     from . import console
 
@@ -164,7 +163,7 @@ def _segment_folder(
 
 
 def _segment(
-    segmenter: Segmenter, scan: Scan, request: "SegmentRequest", standard_names: bool, progress: "ProgressCallback"
+    segmenter: Segmenter, scan: Scan, request: "Request", standard_names: bool, progress: "ProgressCallback"
 ) -> Summary:
     from ..volumes.files import read_volume, write_segmentation
 
@@ -184,8 +183,8 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
 
     client = Client()
 
-    def segment(volume: "Volume", request: "SegmentRequest", progress: "ProgressCallback") -> "Finished":
-        finished: Finished = client.segment(volume, request).wait(progress)
+    def segment(volume: "Volume", request: "Request", progress: "ProgressCallback") -> "Segmentation":
+        finished: Segmentation = client.segment(volume, request).wait(progress)
         for warning in finished.warnings:
             say_warning(warning)
         return finished
@@ -199,31 +198,31 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
 
 def _segmenter_here() -> Segmenter:
     from ..progress import Cancellation
-    from ..segmentation.request import Finished
+    from ..segmentation.result import Segmentation
     from ..worker.service import Service
 
     service = Service()
 
-    def segment(volume: "Volume", request: "SegmentRequest", progress: "ProgressCallback") -> Finished:
+    def segment(volume: "Volume", request: "Request", progress: "ProgressCallback") -> Segmentation:
         answer = service.answer("segment", asdict(request), volume, progress, Cancellation())
         assert answer.label_map is not None
-        return Finished(answer.label_map, **answer.result)
+        return Segmentation(answer.label_map, **answer.result)
 
     return segment
 
 
 def _part(progress: "ProgressCallback", number: int, count: int) -> "ProgressCallback":
     """The progress of one scan as a share of all scans'."""
-    from ..progress import Progress
+    from ..progress import Event
 
-    def show(step: Progress) -> None:
+    def show(step: Event) -> None:
         left = step.seconds_left if number == count - 1 else None
-        progress(Progress(f"{number + 1} of {count}", (number + step.fraction) / count, left))
+        progress(Event(f"{number + 1} of {count}", (number + step.fraction) / count, left))
 
     return show
 
 
-def _summary(finished: "Finished", output: Path) -> Summary:
+def _summary(finished: "Segmentation", output: Path) -> Summary:
     return {
         "output": str(output),
         "model": finished.model,

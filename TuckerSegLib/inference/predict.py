@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.nnunet import TrainedModel
-from ..progress import Cancellation, Progress, ProgressCallback
+from ..progress import Cancellation, Event, ProgressCallback
 from ..volumes.volume import Volume
 from .head import Head
 from .interpolation import Properties
@@ -18,8 +18,6 @@ from .labels import labels_of, resampling_is_needed
 from .orientation import read
 from .preprocessing import preprocess
 from .sliding_window import SlidingWindow
-
-__all__ = ["Cancellation", "Progress", "ProgressCallback", "predict", "preprocessed"]
 
 Labels = npt.NDArray[np.unsignedinteger]
 
@@ -113,7 +111,7 @@ class _Run:
             elapsed = perf_counter() - self._began
             self._fraction = max(self._fraction, elapsed / (elapsed + seconds_left))
         if self._progress:
-            self._progress(Progress(self._stage, self._fraction, seconds_left))
+            self._progress(Event(self._stage, self._fraction, seconds_left))
 
 
 def _check_channels(model: TrainedModel, volume: Volume) -> None:

@@ -46,7 +46,7 @@ def segment(
         device: "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
         engine: "torch" gives the labels of nnUNetv2_predict voxel for voxel where nothing is compressed; "auto" takes
             the fastest on this computer, whose labels differ where two structures score the same to four digits.
-        progress: told the stage ("measure", "compress", "preprocess", ...), the fraction and what is left: `Progress`.
+        progress: told the stage ("measure", "compress", "preprocess", ...), the fraction and what is left: `Event`.
         cancellation: takes effect within one layer while compressing and one patch while predicting.
 
     Raises:

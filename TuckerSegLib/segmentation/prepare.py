@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
-from ..progress import Cancellation, Progress, ProgressCallback
+from ..progress import Cancellation, Event, ProgressCallback
 from ..store import Store
 
 ORIGINAL = Relative(1.0)
@@ -99,7 +99,7 @@ class _Measuring:
         """Something is measured now."""
         self.check()
         if self._progress:
-            self._progress(Progress("measure", 0.0, None, self._number, self._count))
+            self._progress(Event("measure", 0.0, None, self._number, self._count))
 
 
 class _Weights:
@@ -164,6 +164,6 @@ def level_of(
             cancellation.raise_if_cancelled()
         if progress:
             left = (time.perf_counter() - start) / done * (layers - done)
-            progress(Progress("compress", 0.0, left if done < layers else None))
+            progress(Event("compress", 0.0, left if done < layers else None))
 
     return (cache or Cache()).level(model, policy, step)

@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..inference.patches import patches_of
 from ..models.nnunet import TrainedModel
 from ..volumes.volume import Volume
-from .request import SegmentRequest
+from .request import Request
 
 if TYPE_CHECKING:
     from ..decomposition.budget import Seconds
@@ -125,7 +125,7 @@ def fitted_to_scan(model: TrainedModel, volume: Volume, published: Relative, exa
     return Calibrated(policy, patches_of(model, [volume], _PATCHES), _QUICK)
 
 
-def _policy(request: SegmentRequest, model: TrainedModel, volume: Volume) -> RankPolicy:
+def _policy(request: Request, model: TrainedModel, volume: Volume) -> RankPolicy:
     published = Relative(request.factor)
     if request.fit_to_scan and request.factor < 1 and model.compression is None:
         return fitted_to_scan(model, volume, published, request.exact_ranks)

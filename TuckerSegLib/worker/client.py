@@ -1,7 +1,7 @@
 """The side that talks to the worker: requests in, progress and results out; free of PyTorch.
 
     client = Client()
-    job = client.segment(volume, SegmentRequest(model="sample", factor=0.3))
+    job = client.segment(volume, Request(model="sample", factor=0.3))
     finished = job.wait(lambda progress: print(progress.stage, progress.fraction))
 
 A graphical program calls `job.poll()` from a timer instead, and `job.result()` once `job.done`.
@@ -11,7 +11,7 @@ import weakref
 from dataclasses import asdict
 from typing import Any
 
-from ..segmentation.request import SegmentRequest
+from ..segmentation.request import Request
 from ..volumes.volume import Volume
 from .jobs import Job, _Queue
 from .process import python_executable
@@ -28,7 +28,7 @@ class Client:
         self._queue = _Queue(python or python_executable())
         self._closing = weakref.finalize(self, self._queue.close)
 
-    def segment(self, volume: Volume, request: SegmentRequest) -> Job:
+    def segment(self, volume: Volume, request: Request) -> Job:
         """Segment `volume`, which is copied at once and may be changed afterwards.
 
         Raises:

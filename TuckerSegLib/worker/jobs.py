@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import Cancelled, TuckerSegError, WorkerError
-from ..progress import Progress
-from ..segmentation.request import Finished
+from ..progress import Event
+from ..segmentation.result import Segmentation
 from ..volumes.volume import LabelMap, Volume
 from .exchange import Exchange, Shared
 from .process import WorkerProcess
@@ -19,7 +19,7 @@ _SECONDS_TO_CANCEL = 10.0
 
 _SECONDS_BETWEEN_POLLS = 0.05
 
-_STARTING = Progress("start", 0.0, None)
+_STARTING = Event("start", 0.0, None)
 
 
 class Job:
@@ -29,7 +29,7 @@ class Job:
         # A client that nobody holds any more ends its worker, but not before its last job is done.
         self._client: object | None = client
         self._queue = queue
-        self._events: deque[Progress] = deque()
+        self._events: deque[Event] = deque()
         self._ended = threading.Event()
         self._result: Any = None
         self._error: TuckerSegError | None = None
@@ -41,7 +41,7 @@ class Job:
     def done(self) -> bool:
         return self._ended.is_set()
 
-    def poll(self) -> list[Progress]:
+    def poll(self) -> list[Event]:
         """The progress since the last call; never waits for the worker.
 
         It gives up Python's lock for a moment, without which an application whose event loop holds that lock, as
@@ -52,7 +52,7 @@ class Job:
         return [self._events.popleft() for _ in range(len(self._events))]
 
     def result(self) -> Any:
-        """A `Finished` for a segmentation, a JSON object for a call; waits until it is there.
+        """A `Segmentation` for a segmentation, a JSON object for a call; waits until it is there.
 
         Raises:
             TuckerSegError: the request failed, as the error that the worker raised.
@@ -71,7 +71,7 @@ class Job:
             self._cancelled_at = time.monotonic()
         self._queue.cancel(self)
 
-    def wait(self, progress: Callable[[Progress], None] | None = None) -> Any:
+    def wait(self, progress: Callable[[Event], None] | None = None) -> Any:
         """`result`, telling of progress in this thread meanwhile."""
         while not self.done:
             self._tell(progress)
@@ -79,7 +79,7 @@ class Job:
         self._tell(progress)
         return self.result()
 
-    def add(self, progress: Progress) -> None:
+    def add(self, progress: Event) -> None:
         self._events.append(progress)
 
     def succeed(self, result: Any) -> None:
@@ -95,7 +95,7 @@ class Job:
         self._ended.set()
         self._client = None
 
-    def _tell(self, progress: Callable[[Progress], None] | None) -> None:
+    def _tell(self, progress: Callable[[Event], None] | None) -> None:
         for event in self.poll():
             if progress:
                 progress(event)
@@ -191,7 +191,7 @@ class _Queue:
         if "error" in message:
             job.fail(error_of(message["error"]))
         elif "labels" in message:
-            job.succeed(Finished(self._label_map(message), **message["result"]))
+            job.succeed(Segmentation(self._label_map(message), **message["result"]))
             process.send({"release": message["id"]})
         else:
             job.succeed(message["result"])

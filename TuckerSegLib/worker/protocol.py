@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import errors
 from ..errors import Cancelled, NotEnoughMemory, TuckerSegError, WorkerError, is_lack_of_memory
-from ..progress import Progress
+from ..progress import Event
 from ..volumes.volume import Geometry
 
 Message = dict[str, Any]
@@ -48,12 +48,12 @@ def geometry_of(described: Json) -> Geometry:
     return Geometry((k, j, i), np.array(described["ijk_to_ras"]))
 
 
-def progress_as_json(progress: Progress) -> Json:
+def progress_as_json(progress: Event) -> Json:
     return asdict(progress)
 
 
-def progress_of(described: Json) -> Progress:
-    return Progress(**described)
+def progress_of(described: Json) -> Event:
+    return Event(**described)
 
 
 def error_as_json(error: BaseException) -> Json:

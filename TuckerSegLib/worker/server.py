@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from ..engines import memory
 from ..errors import InputError
-from ..progress import Cancellation, Progress
+from ..progress import Cancellation, Event
 from ..volumes.volume import LabelMap, Volume
 from .exchange import Exchange, Shared
 from .process import own_pipes
@@ -99,7 +99,7 @@ class Worker:
         cancellation = self._cancellation(number)
         cancellation.raise_if_cancelled()
 
-        def tell(progress: Progress) -> None:
+        def tell(progress: Event) -> None:
             self._say({"id": number, "progress": progress_as_json(progress)})
 
         volume = self._volume(request["volume"]) if "volume" in request else None

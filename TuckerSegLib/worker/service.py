@@ -18,11 +18,11 @@ from ..errors import InputError
 from ..models.cache import Cache
 from ..models.quiet import quiet
 from ..models.totalsegmentator.tasks import Network, task_names
-from ..progress import Cancellation, Progress, ProgressCallback
+from ..progress import Cancellation, Event, ProgressCallback
 from ..segmentation.one_model import Result, run
 from ..segmentation.prepare import ORIGINAL, Ready
 from ..segmentation.recipes import _policy
-from ..segmentation.request import SegmentRequest
+from ..segmentation.request import Request
 from ..segmentation.session import Warm
 from ..segmentation.tasks.nibabel_images import canonical
 from ..segmentation.tasks.task import segment_task
@@ -84,10 +84,10 @@ class Service:
         self._warm.clear()
 
     def _segment(
-        self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
     ) -> Answer:
         memory.start_peak()
-        progress(Progress("load", 0.0, None))
+        progress(Event("load", 0.0, None))
         with _warnings() as warnings:
             if request.model in task_names():
                 result = self._segment_task(request, volume, progress, cancellation)
@@ -96,7 +96,7 @@ class Service:
         return Answer(_account(result, warnings), result.label_map)
 
     def _segment_model(
-        self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
     ) -> Result:
         start = time.perf_counter()
         model = self._warm.model(request.model, request.folds)
@@ -113,7 +113,7 @@ class Service:
         )
 
     def _segment_task(
-        self, request: SegmentRequest, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
+        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
     ) -> Result:
         if request.folds:
             raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
@@ -151,7 +151,7 @@ class Service:
 
 
 def _account(result: Result, warnings: list[str]) -> Json:
-    """What a `client.Finished` tells besides the label map."""
+    """What a `client.Segmentation` tells besides the label map."""
     compression = result.level.compression
     policy, removed, kept = dict(ORIGINAL.settings), 0.0, 0
     if compression:
@@ -194,9 +194,9 @@ def _warnings() -> Iterator[list[str]]:
         logger.removeHandler(collector)
 
 
-def _request(arguments: Mapping[str, Any]) -> SegmentRequest:
+def _request(arguments: Mapping[str, Any]) -> Request:
     lists = {name: tuple(arguments.get(name, ())) for name in ("structures", "folds")}
-    return SegmentRequest(**{**arguments, **lists})
+    return Request(**{**arguments, **lists})
 
 
 def _ping() -> Json:

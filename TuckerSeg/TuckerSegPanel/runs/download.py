@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled, TuckerSegError
-from TuckerSegLib.progress import Progress
+from TuckerSegLib.progress import Event
 
 from .run import Step, Steps
 
@@ -26,7 +26,7 @@ class Download:
 
     def __init__(self, task: "Task") -> None:
         self._task = task
-        self._events: deque[Progress] = deque()
+        self._events: deque[Event] = deque()
         self._ended = threading.Event()
         self._cancelled = False
         self._error: Exception | None = None
@@ -37,7 +37,7 @@ class Download:
     def done(self) -> bool:
         return self._ended.is_set()
 
-    def poll(self) -> list[Progress]:
+    def poll(self) -> list[Event]:
         """As `TuckerSegLib.client.Job.poll`: waits a moment, which lets the thread have Python's lock."""
         self._ended.wait(0.001)
         return [self._events.popleft() for _number in range(len(self._events))]
@@ -72,4 +72,4 @@ class Download:
             raise Cancelled(_("The download was cancelled."))
         if total:
             seconds = (time.monotonic() - self._began) / max(done, 1) * (total - done)
-            self._events.append(Progress("download", done / total, seconds if done else None))
+            self._events.append(Event("download", done / total, seconds if done else None))

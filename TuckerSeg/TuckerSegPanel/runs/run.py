@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled
-from TuckerSegLib.progress import Progress
+from TuckerSegLib.progress import Event
 from TuckerSegLib.worker.jobs import Job
 
 if TYPE_CHECKING:
@@ -150,6 +150,6 @@ class Run:
             self._steps.close()
 
 
-def _advance(step: Step, progress: Progress) -> Advance:
+def _advance(step: Step, progress: Event) -> Advance:
     fraction = (step.index + progress.fraction) / step.count
     return Advance(progress.stage, fraction, progress.seconds_left, step.title, progress.number, progress.count)

@@ -8,7 +8,8 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
-from TuckerSegLib.segmentation.request import Finished, SegmentRequest
+from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.volumes.dice import dice, mean_dice
 from TuckerSegLib.volumes.scene import show_label_map, volume_from_node
 from TuckerSegLib.volumes.volume import LabelMap, Volume
@@ -28,7 +29,7 @@ class Outcome:
     """What a segmentation left in the scene, and the worker's account of it."""
 
     segmentation: "slicer.vtkMRMLSegmentationNode"
-    finished: Finished
+    finished: Segmentation
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Segmenting:
         self,
         volume_node: "slicer.vtkMRMLScalarVolumeNode",
         segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
-        request: SegmentRequest,
+        request: Request,
         standard_names: bool,
     ) -> Steps:
         """Into `segmentation_node`, or a new one."""
@@ -79,12 +80,12 @@ class Segmenting:
         self,
         volume_node: "slicer.vtkMRMLScalarVolumeNode",
         segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
-        request: SegmentRequest,
+        request: Request,
         standard_names: bool,
     ) -> Steps:
         """Every frame of the sequence that `volume_node` shows, into a sequence of its own that plays with it."""
         frames = sequences.frames(volume_node)
-        results: list[Finished] = []
+        results: list[Segmentation] = []
         for index, frame in enumerate(frames):
             title = _("Frame {number} of {count}").format(number=index + 1, count=len(frames))
             image = _Image.of(frame.volume)
@@ -99,7 +100,7 @@ class Segmenting:
         volume_node: "slicer.vtkMRMLScalarVolumeNode",
         segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
         table_node: "slicer.vtkMRMLTableNode | None",
-        request: SegmentRequest,
+        request: Request,
         standard_names: bool,
     ) -> Steps:
         """The chosen level into the scene, and a table of how it differs from the original network."""
@@ -115,7 +116,7 @@ class Segmenting:
         )
 
     def measure(
-        self, volume_node: "slicer.vtkMRMLScalarVolumeNode", request: SegmentRequest, factors: Sequence[float]
+        self, volume_node: "slicer.vtkMRMLScalarVolumeNode", request: Request, factors: Sequence[float]
     ) -> Steps:
         """Seconds and agreement of some levels on this volume; leaves nothing in the scene."""
         image = _Image.of(volume_node)
@@ -129,7 +130,7 @@ class Segmenting:
             finished = yield Step(self._client.segment(image.volume, level), index, count, title)
             self._keep(image, level, finished)
 
-    def _original_of(self, image: _Image, request: SegmentRequest, index: int, count: int) -> Steps:
+    def _original_of(self, image: _Image, request: Request, index: int, count: int) -> Steps:
         request = replace(request, factor=1.0)
         if self._original is None or self._original[0] != _identity(image, request):
             step = Step(self._client.segment(image.volume, request), index, count, _("Original network"))
@@ -137,7 +138,7 @@ class Segmenting:
         assert self._original is not None
         return self._original[1]
 
-    def _keep(self, image: _Image, request: SegmentRequest, finished: Finished) -> float | None:
+    def _keep(self, image: _Image, request: Request, finished: Segmentation) -> float | None:
         """Remembers what this run tells about its level; gives the agreement where the original's result is known."""
         setup = setup_of(request)
         if not request.structures:  # fewer structures may need fewer networks, and agree otherwise
@@ -152,12 +153,12 @@ class Segmenting:
         return agreement
 
 
-def setup_of(request: SegmentRequest) -> Setup:
+def setup_of(request: Request) -> Setup:
     """What a measurement of this request holds for."""
     return Setup(request.model, request.device, request.engine, request.exact_ranks, request.fit_to_scan)
 
 
-def seconds_of(finished: Finished) -> float:
+def seconds_of(finished: Segmentation) -> float:
     """How long the same run takes once the level is made and loaded."""
     return sum(seconds for stage, seconds in finished.seconds.items() if stage not in _PREPARING)
 
@@ -183,7 +184,7 @@ def rows(ours: LabelMap, original: LabelMap) -> list[Row]:
     ]
 
 
-def _identity(image: _Image, request: SegmentRequest) -> tuple[Any, ...]:
+def _identity(image: _Image, request: Request) -> tuple[Any, ...]:
     return (*image.identity, request)
 
 

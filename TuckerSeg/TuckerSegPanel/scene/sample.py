@@ -21,7 +21,7 @@ SEED = 9001
 _PROGRAM = """
 import sys
 import numpy
-from TuckerSegLib.models.sample import phantom
+from TuckerSegLib.volumes.phantoms.phantom import phantom
 image = phantom(int(sys.argv[1])).image
 numpy.savez(sys.argv[2], voxels=image.voxels[0], ijk_to_ras=image.geometry.ijk_to_ras)
 """

@@ -1,8 +1,8 @@
 """TuckerSeg, TotalSegmentator and nnU-Net, each as a process that segments files when told to.
 
 `python -m TuckerSegLib.evaluation.speed.stock_programs NAME MODEL` reads {"image", "output", "factor"} a line and
-answers each with {"seconds", "engine"} or {"error"}. What a program loads once is loaded before the first answer's clock
-starts, but for TuckerSeg's own worker, which the first request starts.
+answers each with {"seconds", "engine"} or {"error"}. What a program loads once is loaded before the clock of the first
+answer starts, but for TuckerSeg's own worker, which the first request starts.
 """
 
 import json
@@ -22,14 +22,14 @@ Segment = Callable[[Path, Path, float], str]
 
 def tuckerseg(model: str) -> Segment:
     """As `tuckerseg segment` does it: files here, everything else in the worker."""
-    from ...segmentation.request import SegmentRequest
+    from ...segmentation.request import Request
     from ...volumes.files import read_volume, write_segmentation
     from ...worker.client import Client
 
     client = Client()
 
     def segment(image: Path, output: Path, factor: float) -> str:
-        finished = client.segment(read_volume([image]), SegmentRequest(model, factor, device="cpu")).wait()
+        finished = client.segment(read_volume([image]), Request(model, factor, device="cpu")).wait()
         write_segmentation(finished.label_map, output)
         return str(finished.engine)
 

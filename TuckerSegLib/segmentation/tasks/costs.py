@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from ...models.totalsegmentator.tasks import Network, Spacing, Task
-from ...progress import Progress, ProgressCallback
+from ...progress import Event, ProgressCallback
 
 _CROPPED = 0.25
 """The share of an image that a task which looks at a part of it is taken to see."""
@@ -33,12 +33,12 @@ class Overall:
         self._waiting = True
         self._tell("load" if self._current == 0 else "compress", 0.0)
 
-    def loading(self, progress: Progress) -> None:
+    def loading(self, progress: Event) -> None:
         """What is done to get the next network ready; worth telling while the run waits for it."""
         if self._waiting and self._progress:
             self._progress(replace(progress, fraction=self._fraction, seconds_left=self._seconds_left()))
 
-    def network(self, progress: Progress) -> None:
+    def network(self, progress: Event) -> None:
         """What the current network says of itself."""
         self._waiting = False
         self._tell(progress.stage, progress.fraction)
@@ -52,7 +52,7 @@ class Overall:
         reached = float(start + fraction * (self._ends[self._current] - start))
         self._fraction = min(1.0, max(self._fraction, reached))
         if self._progress:
-            self._progress(Progress(stage, self._fraction, self._seconds_left()))
+            self._progress(Event(stage, self._fraction, self._seconds_left()))
 
     def _seconds_left(self) -> float | None:
         if self._fraction < _WORTH_TELLING:
