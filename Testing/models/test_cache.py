@@ -164,8 +164,8 @@ def test_a_full_disk_costs_the_entry_not_the_result(
 
 def test_two_processes_make_one_entry_once(folder: Path, tmp_path: Path) -> None:
     script = (
-        "import sys, json; from pathlib import Path; from TuckerSegLib.cache import Cache;"
-        "from TuckerSegLib.models.nnunet import open_folder; from TuckerSegLib.ranks import Relative;"
+        "import sys, json; from pathlib import Path; from TuckerSegLib.models.cache import Cache;"
+        "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.decomposition.policies import Relative;"
         "model = open_folder(Path(sys.argv[1])); sys.stdin.readline();"
         "print(json.dumps(Cache(Path(sys.argv[2])).level(model, Relative(0.4, minimum=2))[1]))"
     )
