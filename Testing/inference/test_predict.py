@@ -448,7 +448,8 @@ def test_pytorchs_compiler_is_not_imported(architecture: str, tmp_path: Path) ->
     folder = make_folder(tmp_path / "model", patch_size=(8, 8, 8), architecture=architecture)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from TuckerSegLib.engines.tuned_ranks import Fitted; from TuckerSegLib.decomposition.policies import Relative\n"
+        "from TuckerSegLib.engines.tuned_ranks import Fitted\n"
+        "from TuckerSegLib.decomposition.policies import Relative\n"
         "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.segmentation.one_model import segment\n"
         "from TuckerSegLib.models.cache import Cache; from TuckerSegLib.volumes.volume import Geometry, Volume\n"
         f"model, cache = open_folder(Path({str(folder)!r})), Cache(Path({str(tmp_path / 'cache')!r}))\n"
