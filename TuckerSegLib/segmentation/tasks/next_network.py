@@ -8,6 +8,7 @@ import torch
 
 from ...models.totalsegmentator.tasks import Network
 from ...progress import Cancellation
+from ...threads import set_threads
 from ..prepare import Ready
 
 Load = Callable[[Network, Cancellation], Ready]
@@ -25,7 +26,7 @@ class Levels:
         self._leaving = Cancellation()
         # PyTorch gives a new thread the number that any thread was given last, and some engines give theirs one.
         threads = torch.get_num_threads()
-        self._thread = ThreadPoolExecutor(1, "next network", torch.set_num_threads, (threads,))
+        self._thread = ThreadPoolExecutor(1, "next network", set_threads, (threads,))
         self._following: Future[Ready] | None = None
 
     def __enter__(self) -> "Levels":
