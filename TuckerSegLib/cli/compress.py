@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, OutputError
-from .main import app
 from .options import Fold, Json, Model, _folds
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ Measure = Annotated[
 ]
 
 
-@app.command()
 def levels(
     model: Model = "sample",
     measure: Annotated[
@@ -63,7 +61,6 @@ def levels(
     console.write_table(f"{name}, one patch of {seen}", columns, rows)
 
 
-@app.command()
 def compress(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tuckerseg file to write.")],
     model: Model = "sample",
