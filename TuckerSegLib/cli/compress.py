@@ -76,7 +76,8 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Compress a model into one file that can be handed on."""
-    from ..models.compressed import SUFFIX, save
+    from ..models.compressed import save
+    from ..models.dataset import SUFFIX
     from ..segmentation.prepare import level_of
     from ..segmentation.recipes import fitted_on, policy_of
     from ..volumes.output import check_writable, whole_file

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from ..decomposition.policies import Relative
 from ..errors import OutputError
-from ..models.installed import SAMPLE
 from ..models.opening import open_model
+from ..models.sample import SAMPLE
 from ..progress import Event, ProgressCallback
 from ..segmentation.one_model import Result, segment
 from ..segmentation.prepare import ORIGINAL

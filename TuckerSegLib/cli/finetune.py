@@ -49,7 +49,8 @@ def finetune(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
 ) -> None:
     """Train a compressed network, with labels or without, and write it as one file."""
-    from ..models.compressed import SUFFIX, save
+    from ..models.compressed import save
+    from ..models.dataset import SUFFIX
     from ..training.finetune import distill, train
     from ..training.settings import DISTILLATION, Training
     from ..volumes.output import check_writable, whole_file
