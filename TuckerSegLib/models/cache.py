@@ -17,9 +17,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from ..decomposition.network import Step
 from ..decomposition.policies import RankPolicy, Relative
 from ..errors import InputError, ModelError, OutputError
+from ..progress import Progress
 from ..volumes.output import whole_file
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
@@ -50,7 +50,9 @@ class Cache:
         chosen = folder or os.environ.get(FOLDER_VARIABLE) or user_cache_path("tuckerseg", appauthor=False)
         self.folder = Path(chosen)
 
-    def level(self, model: TrainedModel, policy: RankPolicy, step: Step | None = None) -> tuple[TrainedModel, bool]:
+    def level(
+        self, model: TrainedModel, policy: RankPolicy, progress: Progress | None = None
+    ) -> tuple[TrainedModel, bool]:
         """`model` compressed by `policy`, and whether it was found here; made and kept when it was not.
 
         A model that is compressed already, and a policy that leaves the network whole, are given back as they are.
@@ -67,10 +69,10 @@ class Cache:
             path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(path.with_suffix(".lock")):
                 found = _read(path)
-                return (found, True) if found else (self._make(path, model, policy, step), False)
+                return (found, True) if found else (self._make(path, model, policy, progress), False)
         except OSError as error:
             _log.warning("The cache in %s cannot be used (%s): compressing without it.", self.folder, error.strerror)
-            return compressed(model, policy, step), False
+            return compressed(model, policy, progress), False
 
     def path_of(self, model: TrainedModel, policy: RankPolicy) -> Path:
         """Where this level is, or would be."""
@@ -115,8 +117,8 @@ class Cache:
                 name, policy = _described(path)
                 yield Entry(path, name, policy, status.st_size, status.st_mtime)
 
-    def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, step: Step | None) -> TrainedModel:
-        level = compressed(model, policy, step)
+    def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, progress: Progress | None) -> TrainedModel:
+        level = compressed(model, policy, progress)
         try:
             with whole_file(path) as partial:
                 save(level, partial)
