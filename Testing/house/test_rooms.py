@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
 
 FLOORS = (
-    {"errors", "store"},
+    {"errors", "store", "threads"},
     {"progress", "volumes", "decomposition"},
     {"models"},
     {"engines", "inference"},
