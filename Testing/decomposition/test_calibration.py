@@ -33,6 +33,7 @@ from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.volumes.phantoms.phantom import phantom
+from TuckerSegLib.volumes.phantoms.seeds import TESTS, TRAINING
 from TuckerSegLib.volumes.sources import volumes_of
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
@@ -244,7 +245,7 @@ def test_layers_whose_taps_are_not_known_are_decomposed_by_their_weights(patches
 
 
 def test_patches_are_the_models_own_view_of_the_volumes(model: TrainedModel) -> None:
-    volumes = [phantom(seed).image for seed in (9028, 3)]
+    volumes = [phantom(seed).image for seed in (TESTS[18], TRAINING[3])]
     patches = patches_of(model, volumes, most=3, seed=1)
     assert patches.shape == (3, 1, *model.patch_size)
     assert torch.equal(patches, patches_of(model, volumes, most=3, seed=1))

@@ -289,6 +289,16 @@ class Counted(nn.Module):
         return self.network.load_state_dict(state_dict, *args, **kwargs)
 
 
+def test_what_fails_for_another_reason_is_not_tried_again(model: TrainedModel, volume: Volume) -> None:
+    def fail(calls: int) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    network = Counted(model.network(), fail)
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        predict(model, network, model.load_weights(), volume, device=torch.device("cpu", 0))
+    assert network.calls == 1
+
+
 def test_a_device_that_is_full_is_tried_again_with_the_sums_elsewhere(model: TrainedModel, volume: Volume) -> None:
     def fill(calls: int) -> None:
         if calls == 2:

@@ -20,6 +20,7 @@ from ..volumes.dice import mean_dice
 from ..volumes.itk import write_itk
 from ..volumes.output import whole_file
 from ..volumes.phantoms.phantom import phantom
+from ..volumes.phantoms.seeds import DEMONSTRATION
 from ..volumes.terminology import style
 from ..volumes.volume import LabelMap, Volume
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 Cut = tuple[int | slice, ...]
 
 LEVELS = (1.0, 0.5, 0.3, 0.1)
-
-SEED = 9001
-"""A phantom that neither training nor the choice of settings saw."""
 
 _WINDOW = (-160, 240)
 """The soft-tissue window, in Hounsfield units."""
@@ -86,7 +84,7 @@ def run(folder: Path, progress: Progress | None = None) -> Outcome:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
-    sample = phantom(SEED)
+    sample = phantom(DEMONSTRATION)
     scene = headless_scene()
     node = _add_volume(scene, sample.image, folder / "ct.nrrd")
     volume = volume_from_node(node)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ..progress import Progress
+from ..threads import set_threads
 from .counting import convolutions, count_parameters, multiply_adds
 from .policies import RankPolicy
 from .tucker import Convolution, Ranks, TuckerConv, kernel_of
@@ -121,13 +122,13 @@ def _decomposed(name: str, layer: Convolution, ranks: Ranks | None) -> tuple[nn.
 def _one_thread_a_layer() -> Iterator[ThreadPoolExecutor]:
     """Layers side by side, each on one core: the small eigenproblems inside gain nothing from several."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    set_threads(1)
     pool = ThreadPoolExecutor(threads)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads)
+        set_threads(threads)
 
 
 def _error(layer: Convolution, replacement: TuckerConv) -> float:

@@ -6,7 +6,7 @@ and its thread that prepares the next patch waits for ever once a patch raises, 
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations, product
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..errors import ModelError
+from ..errors import ModelError, is_lack_of_memory
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from ..progress import Progress
@@ -93,9 +93,12 @@ class SlidingWindow:
         self._load(weights)
         empty_cache(self._device)
         if self._device != _CPU:
-            with suppress(RuntimeError):  # a full graphics card is tried again with less on it
+            try:
                 return self._mean(data, places, self._device)
-            empty_cache(self._device)  # now that the error no longer holds what was there
+            except RuntimeError as error:
+                if not is_lack_of_memory(error):
+                    raise
+            empty_cache(self._device)  # now that the error no longer holds what was there: again with less on the GPU
         return self._mean(data, places, _CPU)
 
     def _mean(self, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import torch
 
 from ...models.totalsegmentator.tasks import Network
+from ...threads import set_threads
 from ..prepare import Ready
 from .costs import Overall
 
@@ -24,7 +25,7 @@ class Prefetcher:
         self._overall = overall
         # PyTorch gives a new thread the number that any thread was given last, and some engines give theirs one.
         threads = torch.get_num_threads()
-        self._thread = ThreadPoolExecutor(1, "next network", torch.set_num_threads, (threads,))
+        self._thread = ThreadPoolExecutor(1, "next network", set_threads, (threads,))
         self._following: Future[Ready] | None = None
 
     def __enter__(self) -> "Prefetcher":
