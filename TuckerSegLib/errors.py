@@ -1,5 +1,7 @@
 """What can go wrong, each with one sentence that a user can act on."""
 
+import errno
+
 
 class TuckerSegError(Exception):
     """Base of every error this package raises on purpose; its text is one sentence for the user."""
@@ -60,3 +62,8 @@ def is_lack_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return any(sign in text for sign in _SIGNS_OF_LACK_OF_MEMORY)
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether a file could not be written for want of space, or of the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

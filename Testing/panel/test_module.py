@@ -16,6 +16,8 @@ import slicerhost
 from support.paths import ROOT
 from support.trained_folders import make_folder
 
+from TuckerSegLib.progress import Progress
+
 MODULE = ROOT / "TuckerSeg" / "TuckerSeg.py"
 CHECKER = ROOT.parent / "shared" / "tools" / "check_scripted_module.py"
 STRUCTURES = ["liver", "spleen", "kidney_left", "kidney_right"]
@@ -296,6 +298,7 @@ class TestInterruptions:
         start_long_run()
         worker = panel.logic.client.pid
         panel.reload()
+        panel.widget.enter()
         assert not is_running(worker)
         assert segmentations() == []
         host.choose(panel.ui.inputSelector, add_volume())
@@ -395,8 +398,9 @@ class TestModels:
     ) -> None:
         asked: list[str] = []
 
-        def install(task: Any, report: Callable[[str, int, int], None]) -> None:
-            report("297", 1, 2)
+        def install(task: Any, progress: Progress) -> None:
+            progress.stage("download")
+            progress.step(1, 2)
             asked.append(task.name)
 
         monkeypatch.setattr("TuckerSegLib.models.totalsegmentator.download.install", install)

@@ -1,7 +1,7 @@
 """What the module does, without its panel: volumes of the scene are segmented by a worker process."""
 # ruff: noqa: N802, N803  (the names that Slicer calls, and those its users expect in scripts)
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import slicer
@@ -9,11 +9,11 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from TuckerSegLib.errors import InputError
-from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.worker.client import Client
 
 from .choices import measurements, settings
 from .choices.measurements import Measurements
+from .choices.options import request_of
 from .runs.phantom import make_phantom
 from .runs.run import Advance, Run, Step, Steps
 from .runs.runner import Listener, Runner, ignore
@@ -42,55 +42,35 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         self,
         volumeNode: "slicer.vtkMRMLScalarVolumeNode",
         segmentationNode: "slicer.vtkMRMLSegmentationNode | None" = None,
-        model: str = "sample",
-        factor: float = 1.0,
-        device: str = "auto",
-        engine: str = "auto",
-        structures: Sequence[str] = (),
-        exactRanks: bool = False,
-        folds: Sequence[int | str] = (),
-        fitToScan: bool = False,
+        *,
         standardNames: bool = False,
         allFrames: bool = False,
-        progress: Callable[[Advance], None] | None = None,
+        progress: Callable[[Advance], None] = ignore,
         finished: Callable[["slicer.vtkMRMLSegmentationNode"], None] | None = None,
-        failed: Callable[[BaseException], None] | None = None,
+        failed: Callable[[BaseException], None] = ignore,
+        **options: Any,
     ) -> Any:
-        """Segments `volumeNode` into `segmentationNode`, or into a new node.
+        """Segments `volumeNode` into `segmentationNode`, or into a new node, and returns that; events are processed.
 
-        Without `finished` it blocks, while the application goes on processing events, and returns the segmentation
-        node. With it, a `Run` is returned at once, and `finished` or `failed` is called later.
+        With `finished` it returns a `Run` at once instead, and calls `finished` or `failed` later. `progress` is told
+        the stage, the fraction of the whole and the seconds left.
 
-        Args:
-            segmentationNode: what it holds is replaced. One that holds segments of another volume, or a frame of a
-                sequence that plays, is left as it is: the result is then a new node.
-            model: "sample", a task of TotalSegmentator, a trained nnU-Net folder, or a `.tuckerseg` file.
-            factor: share of each layer's channels kept, in (0, 1]; 1 is the original network.
-            structures: the ones to keep; all where it is empty.
-            fitToScan: fit the compressed layers to this volume: minutes the first time, more accurate.
-            standardNames: segments are named in words, such as "right kidney".
-            allFrames: every frame of the sequence that the volume belongs to.
-            progress: told the stage, the fraction of the whole and the seconds left.
+        `options` are `Request`'s: `model` ("sample", a task of TotalSegmentator, a trained nnU-Net folder, or a
+        `.tuckerseg` file), `factor`, `device`, `engine`, `structures`, `exactRanks`, `folds`, `fitToScan`.
+        `standardNames` names segments in words; `allFrames` takes every frame of the sequence that the volume belongs
+        to. A `segmentationNode` that holds another volume's segments, or a frame of a sequence that plays, stays as it
+        is: the result is then a new node.
 
         Raises:
             TuckerSegError: when blocking; the scene is then as it was.
         """
-        request = Request(
-            model=model,
-            factor=factor,
-            device=device,
-            engine=engine,
-            structures=tuple(structures),
-            exact_ranks=exactRanks,
-            folds=tuple(folds),
-            fit_to_scan=fitToScan,
-        )
         steps = self.segmenting.segment_frames if allFrames else self.segmenting.segment
-        run = Run(steps(volumeNode, segmentationNode, request, standardNames), [volumeNode] if volumeNode else [])
+        nodes = [volumeNode] if volumeNode else []
+        run = Run(steps(volumeNode, segmentationNode, request_of(options), standardNames), nodes)
         if finished is None:
-            self.start(Listener(run, progress or ignore))
+            self.start(Listener(run, progress))
             return self.wait(run).segmentation
-        self.start(Listener(run, progress or ignore, lambda outcome: finished(outcome.segmentation), failed or ignore))
+        self.start(Listener(run, progress, lambda outcome: finished(outcome.segmentation), failed))
         return run
 
     def loadSample(self) -> "slicer.vtkMRMLScalarVolumeNode":

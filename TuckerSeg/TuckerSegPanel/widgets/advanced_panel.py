@@ -9,9 +9,9 @@ from ..choices.scene_choices import SceneChoices
 from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..scene import sequences
-from . import wording
-from .choice_list import ChoiceList
-from .structure_list import StructureList
+from ..words import wording
+from .lists.choice_list import ChoiceList
+from .lists.structure_list import StructureList
 
 
 class AdvancedPanel:

@@ -11,8 +11,8 @@ from ..choices.scene_choices import SceneChoices
 from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..runs.segmenting import setup_of
-from . import wording
-from .wording import Cost
+from ..words import wording
+from ..words.wording import Cost
 
 
 class LevelPanel:

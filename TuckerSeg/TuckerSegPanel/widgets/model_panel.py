@@ -11,7 +11,7 @@ from TuckerSegLib.models.dataset import SUFFIX
 from ..choices import models
 from ..choices.scene_choices import SceneChoices
 from ..choices.state import State
-from .model_list import ModelList
+from .lists.model_list import ModelList
 
 
 class ModelPanel:

@@ -12,7 +12,7 @@ from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..runs.run import Advance, Run, Steps
 from ..runs.runner import Listener
-from . import stages
+from ..words import stages
 from .log import Log
 
 

@@ -12,7 +12,7 @@ from ..logic import TuckerSegLogic
 from ..runs.download import download
 from ..runs.segmenting import Outcome
 from ..scene import sequences
-from . import wording
+from ..words import wording
 from .run_panel import RunPanel
 
 
