@@ -7,7 +7,7 @@ CPU cores: generate 5 min (4 s a phantom), plan (fingerprint, plan, preprocessin
 says, export at once, evaluate 30 s a phantom. An interrupted training goes on from its last epoch when `train` is run
 again, and one that ended when it is run with more minutes.
 
-The phantoms of training, validation and test have different seeds: see TRAINING, VALIDATION and TEST.
+The phantoms of training, validation and test have different seeds: see `TuckerSegLib.volumes.phantoms.seeds`.
 
 On Linux, MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 MALLOC_ARENA_MAX=1 in the environment nearly halve the
 time of an iteration: the memory of one layer is then used again for the next.
@@ -29,8 +29,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-TRAINING, VALIDATION, TEST = range(0, 90), range(1000, 1006), range(9000, 9010)
-"""Seeds of the phantoms."""
+from TuckerSegLib.volumes.phantoms.seeds import SAMPLE_TEST, TRAINING, VALIDATION  # noqa: E402
 
 DATASET, DATASET_ID = "Dataset900_TorsoPhantoms", 900
 SPACING = (4.5, 4.5, 4.5)
@@ -282,7 +281,9 @@ def dice(folder: Path, seed: int) -> dict[str, float]:
     }
 
 
-def evaluate(folder: Path, seeds: Sequence[int] = TEST, run: Callable[..., Iterable[dict[str, float]]] = map) -> float:
+def evaluate(
+    folder: Path, seeds: Sequence[int] = SAMPLE_TEST, run: Callable[..., Iterable[dict[str, float]]] = map
+) -> float:
     """Mean Dice: of each structure over the phantoms that show it, then of the structures; prints a table."""
     scores: dict[str, list[float]] = {}
     for found in run(dice, [folder] * len(seeds), seeds):
@@ -306,7 +307,7 @@ def use_one_thread() -> None:
 def evaluate_on_two_cores(folder: Path) -> None:
     """Two phantoms at a time, each on one core."""
     with ProcessPoolExecutor(2, get_context("spawn"), use_one_thread) as pool:
-        evaluate(folder, TEST, pool.map)
+        evaluate(folder, SAMPLE_TEST, pool.map)
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """What can go wrong, each with one sentence that a user can act on."""
 
+import errno
+
 
 class TuckerSegError(Exception):
     """Base of every error this package raises on purpose; its text is one sentence for the user."""
@@ -32,8 +34,36 @@ class Cancelled(TuckerSegError):
     """The user asked for the run to stop."""
 
 
+_PAGING_FILE_IS_TOO_SMALL = 1455
+"""Windows' number for an allocation that it could not promise memory for."""
+
+_SIGNS_OF_LACK_OF_MEMORY = (
+    "not enough memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "out of memory",
+    "out_of_memory",
+    "bad_alloc",
+    "bad allocation",  # the name of std::bad_alloc in Microsoft's library
+    "paging file",
+    f"os error {_PAGING_FILE_IS_TOO_SMALL}",
+    f"error code: <{_PAGING_FILE_IS_TOO_SMALL}>",
+    "alloc_failed",  # cuDNN and cuBLAS
+    "invalid buffer size",  # Apple's Metal
+)
+"""What systems and libraries write, in lower case."""
+
+
 def is_lack_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out; PyTorch has a class for it on GPUs only."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if getattr(error, "winerror", None) == _PAGING_FILE_IS_TOO_SMALL:
+        return True
     text = str(error).lower()
-    signs = ("not enough memory", "can't allocate memory", "out of memory", "cannot allocate memory", "bad_alloc")
-    return isinstance(error, MemoryError) or any(sign in text for sign in signs)
+    return any(sign in text for sign in _SIGNS_OF_LACK_OF_MEMORY)
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether a file could not be written for want of space, or of the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

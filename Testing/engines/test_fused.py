@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from TuckerSegLib.decomposition.counting import convolutions
 from TuckerSegLib.decomposition.network import compress, reshape
 from TuckerSegLib.decomposition.policies import Relative
-from TuckerSegLib.engines.fused import kernels, llvm
+from TuckerSegLib.engines.fused import kernels, llvm, parallel
 from TuckerSegLib.engines.fused.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.fused.fused_block import FusedBlock, WideNorm, moments, spread
 from TuckerSegLib.engines.fused.rewriting import rewritten
@@ -26,6 +26,10 @@ from TuckerSegLib.engines.fused.winograd import Winograd, suits_winograd
 
 CLOSE = 1e-5
 """Relative error against double precision."""
+needs_onednn = pytest.mark.skipif(
+    not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
+    reason="this build of PyTorch has no oneDNN",
+)
 COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="plain")]
 
 
@@ -79,6 +83,7 @@ def test_a_block_is_its_layers_in_a_row(
         assert relative_error(answer, expected) < (1e-3 if has_norm else CLOSE)
 
 
+@needs_onednn
 @pytest.mark.parametrize("compiled", COMPILED)
 @settings(max_examples=40, deadline=None)
 @given(
@@ -121,6 +126,7 @@ def test_a_sliced_block_is_its_layers_in_a_row(
         assert relative_error(answer, copy.deepcopy(consumer).double()(activation)) < CLOSE
 
 
+@needs_onednn
 def test_the_first_layer_of_a_compressed_network_is_sliced_where_it_stays_whole() -> None:
     network = plain_unet((32, 40), 5)
     ranks = Relative(0.2).choose(convolutions(network))
@@ -219,6 +225,7 @@ def test_a_rewritten_network_gives_the_same(factor: float) -> None:
     assert relative_error(answer, expected) < CLOSE
 
 
+@needs_onednn
 def test_a_compressed_network_keeps_no_wide_activation() -> None:
     network, _ = compress(plain_unet((32, 40, 48), 5), Relative(0.2))
     graph = rewritten(network)
@@ -273,6 +280,20 @@ def test_threads_that_start_later_keep_all_cores() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(torch.get_num_threads).result() == 2
+
+
+def test_on_macos_no_thread_is_told_how_many_cores_to_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its OpenMP library is reported to crash now and then where that is changed after the first parallel work."""
+    told: list[int] = []
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    done: list[slice] = []
+
+    parallel.share(lambda parts, _: done.extend(parts), 30, 10)
+    compress(plain_unet((8, 16), 3), Relative(0.5))
+
+    assert sorted(part.start for part in done) == [0, 10, 20] and not told
 
 
 class _WaitsWhileTraced(nn.Module):
@@ -354,6 +375,7 @@ def test_winograds_algorithm_is_for_plain_convolutions_of_three_taps_only(other:
     assert not suits_winograd(nn.Conv2d(16, 16, **plain))
 
 
+@needs_onednn
 @pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
 @pytest.mark.parametrize("slow", [OneDnn, Winograd])
 def test_a_convolution_runs_as_what_was_faster_at_it(slow: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,6 +392,42 @@ def test_a_convolution_runs_as_what_was_faster_at_it(slow: type[nn.Module], monk
 
     assert relative_error(fastest(x), copy.deepcopy(layer).double()(x.double())) < CLOSE
     assert not isinstance(fastest.form, slow)
+
+
+@pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
+def test_winograds_algorithm_needs_no_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch for Apple's processors comes without it, and it is there that its own convolutions are slowest."""
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.setattr(torch.ops.aten, "mkldnn_convolution", None)
+    network = nn.Sequential(nn.Conv3d(16, 16, 3, padding=1), nn.Conv3d(16, 8, 3, padding=1)).requires_grad_(False)
+    x = torch.randn(1, 16, 9, 8, 10)
+
+    made = rewritten(network)
+
+    assert sum(isinstance(module, Fastest) for module in made.modules()) == 2
+    assert relative_error(made(x), copy.deepcopy(network).double()(x.double())) < CLOSE
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "vectors"),
+    [
+        ("x86_64", {"avx512f": True, "avx2": True}, 16),
+        ("x86_64", {"avx2": True}, 8),
+        ("AMD64", {"sse2": True}, 8),
+        ("arm64", {"neon": True}, 16),
+        ("aarch64", {}, 16),
+    ],
+)
+def test_sums_take_half_of_a_processors_registers(
+    machine: str, features: dict[str, bool], vectors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(llvm, "_features", lambda: features)
+    llvm.lanes_of_a_vector.cache_clear()
+    try:
+        assert llvm.registers() == vectors
+    finally:
+        llvm.lanes_of_a_vector.cache_clear()
 
 
 @settings(max_examples=40, deadline=None)

@@ -34,6 +34,7 @@ from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.segmentation.prepare import make_ready
 from TuckerSegLib.volumes.dice import dice, mean_dice
 from TuckerSegLib.volumes.files import write_segmentation
+from TuckerSegLib.volumes.phantoms import seeds
 from TuckerSegLib.volumes.volume import Geometry, LabelMap
 
 GRID = Geometry.from_lps((40, 40, 40), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), np.eye(3))
@@ -259,7 +260,7 @@ def test_the_agreement_that_was_expected_is_shown_beside_the_one_that_was_found(
     tmp_path: Path,
     monkeypatch: MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(agreement, "SEEDS", range(8, 9))
+    monkeypatch.setattr(seeds, "AGREEMENT", range(8, 9))
     arguments, model = phantoms_and_model
     policies = [*arguments, "-p", "relative", "-f", "0.5", "-f", "0.9", "-p", "8-bit"]
     assert all(row["expected_agreement"] is None for row in evaluate(policies))

@@ -15,8 +15,7 @@ from TuckerSegLib.segmentation import agreement
 from TuckerSegLib.segmentation.agreement import known, predicted, with_agreement
 from TuckerSegLib.segmentation.levels import levels
 from TuckerSegLib.segmentation.prepare import make_ready
-from TuckerSegLib.training import images
-from TuckerSegLib.volumes import sources
+from TuckerSegLib.volumes.phantoms import seeds
 
 
 @fixture(scope="module")
@@ -26,7 +25,7 @@ def model(tmp_path_factory: TempPathFactory) -> TrainedModel:
 
 
 def test_it_is_measured_once_and_then_known(model: TrainedModel, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
-    monkeypatch.setattr(agreement, "SEEDS", range(2004, 2005))
+    monkeypatch.setattr(seeds, "AGREEMENT", range(2004, 2005))
     cache, policy = Cache(tmp_path), Relative(0.5)
     level = partial(make_ready, model, policy, cache=cache)
     assert known(model, policy.settings, cache) is None
@@ -37,8 +36,3 @@ def test_it_is_measured_once_and_then_known(model: TrainedModel, tmp_path: Path,
     assert known(model, policy.settings, cache) == predicted(model, policy.settings, level, cache) == found
     shown = [level.agreement for level in with_agreement(levels(model, (1.0, 0.5)), model, cache)]
     assert shown == approx([1.0, found.agreement])
-
-
-def test_it_is_measured_on_nothing_that_a_level_was_fitted_trained_or_tested_on() -> None:
-    others = (range(2000), sources.PHANTOM_SEEDS, images.PHANTOM_SEEDS, range(3000, 5000))
-    assert not any(set(agreement.SEEDS) & set(seeds) for seeds in others)

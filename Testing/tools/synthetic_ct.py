@@ -13,13 +13,14 @@ import numpy as np
 from scipy import ndimage
 
 from TuckerSegLib.volumes.phantoms.phantom import phantom
+from TuckerSegLib.volumes.phantoms.seeds import STUDIES
 
 RAS_SPACING = (-0.8, -0.8, 1.0)
 
 
 def synthetic_ct(path: Path, shape: tuple[int, int, int]) -> None:
     """`shape` (i, j, k); the NIfTI affine has i, j and k run to L, P and S, as the phantom's do."""
-    small = np.transpose(phantom(4000).image.voxels[0]).astype(np.float32)
+    small = np.transpose(phantom(STUDIES[0]).image.voxels[0]).astype(np.float32)
     large = ndimage.zoom(small, np.divide(shape, small.shape), order=1)
     image = nibabel.Nifti1Image(large.astype(np.int16), np.diag([*RAS_SPACING, 1.0]))  # type: ignore[no-untyped-call]
     nibabel.save(image, path)

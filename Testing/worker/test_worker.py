@@ -36,6 +36,7 @@ from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.segmentation.session import Recent
 from TuckerSegLib.volumes.dice import mean_dice
 from TuckerSegLib.volumes.phantoms.phantom import phantom
+from TuckerSegLib.volumes.phantoms.seeds import TESTS
 from TuckerSegLib.volumes.volume import Geometry, Volume
 from TuckerSegLib.worker import exchange as shared
 from TuckerSegLib.worker import process, protocol
@@ -145,7 +146,7 @@ class TestSegmenting:
 
     @pytest.mark.slow
     def test_fitted_to_the_scan_it_agrees_better_with_the_original(self, client: Client) -> None:
-        volume = phantom(9100).image
+        volume = phantom(TESTS[90]).image
         original = client.segment(volume, Request("sample", engine="fused")).wait()
         plain = client.segment(volume, Request("sample", 0.3, engine="fused", exact_ranks=True)).wait()
 

@@ -7,11 +7,12 @@ import typer
 
 from ..errors import InputError
 from .compress import _settings
-from .main import cache_app
 from .options import Json
 
+app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
 
-@cache_app.command("list")
+
+@app.command("list")
 def cache_list(as_json: Json = False) -> None:
     """List the compressed networks, the last used first."""
     from ..models.cache import Cache
@@ -28,7 +29,7 @@ def cache_list(as_json: Json = False) -> None:
     console.write_table(title, ("Model", "Policy", "Size"), rows)
 
 
-@cache_app.command("clear")
+@app.command("clear")
 def cache_clear(as_json: Json = False) -> None:
     """Remove all compressed networks and what engines made of them; they are made again when needed."""
     from ..models.cache import Cache
@@ -42,7 +43,7 @@ def cache_clear(as_json: Json = False) -> None:
         print(f"{console.size(freed)} freed")
 
 
-@cache_app.command("path")
+@app.command("path")
 def cache_path(as_json: Json = False) -> None:
     """Print the folder the compressed networks are in."""
     from ..models.cache import Cache
@@ -54,7 +55,7 @@ def cache_path(as_json: Json = False) -> None:
         print(Cache().folder)
 
 
-@cache_app.command("limit")
+@app.command("limit")
 def cache_limit(
     limit: Annotated[str, typer.Argument(metavar="SIZE", help="Such as 500MB or 2GB.")], as_json: Json = False
 ) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import InputError, OutputError
-from .main import app
 from .options import Fold, Json, Model, _folds
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ Measure = Annotated[
 ]
 
 
-@app.command()
 def levels(
     model: Model = "sample",
     measure: Annotated[
@@ -63,7 +61,6 @@ def levels(
     console.write_table(f"{name}, one patch of {seen}", columns, rows)
 
 
-@app.command()
 def compress(
     output: Annotated[Path, typer.Option("--output", "-o", help="The .tuckerseg file to write.")],
     model: Model = "sample",
@@ -79,8 +76,8 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Compress a model into one file that can be handed on."""
+    from ..models.cache import Cache
     from ..models.compressed import SUFFIX, save
-    from ..segmentation.prepare import level_of
     from ..segmentation.recipes import fitted_on, policy_of
     from ..volumes.output import check_writable, whole_file
     from . import console
@@ -93,7 +90,7 @@ def compress(
         chosen = policy_of(policy, opened, factor=factor, share=share, minimum=minimum, measure=measure)
         chosen = fitted_on(calibrate, opened, chosen) if calibrate else chosen
         with console.progress_bar() as progress:
-            level, hit = level_of(opened, chosen, progress=progress)
+            level, hit = Cache().level(opened, chosen, progress)
         with whole_file(output) as partial:
             save(level, partial)
         assert level.compression is not None

@@ -121,7 +121,7 @@ def _make(folder: Path) -> None:
 
 def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool) -> "list[Case]":
     from ..evaluation.accuracy import cases
-    from ..segmentation.agreement import SEEDS
+    from ..volumes.phantoms.seeds import AGREEMENT
 
     if bool(seeds) == bool(images) or (labels and not images):
         raise InputError("Name what to evaluate on: either --phantoms, or --images, with --labels if there are some.")
@@ -133,8 +133,8 @@ def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool)
     first, last = int(span[1]), int(span[2] or span[1])
     if last < first:
         raise InputError(f"Seeds {seeds} run backwards: write {last}-{first}.")
-    if expected and first <= SEEDS[-1] and last >= SEEDS[0]:
-        raise InputError(f"Agreement is expected from phantoms {SEEDS[0]} to {SEEDS[-1]}: evaluate on others.")
+    if expected and first <= AGREEMENT[-1] and last >= AGREEMENT[0]:
+        raise InputError(f"Agreement is expected from phantoms {AGREEMENT[0]} to {AGREEMENT[-1]}: evaluate on others.")
     return cases.phantoms(first, last)
 
 

@@ -12,6 +12,8 @@ import typer
 
 from ..errors import Cancelled, TuckerSegError
 from .benchmark import app as benchmark_app
+from .cache import app as cache_app
+from .compress import compress, levels
 from .evaluate import evaluate
 from .finetune import finetune
 from .models import app as models_app
@@ -25,18 +27,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-cache_app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
-
 app.add_typer(cache_app, name="cache")
-
 app.add_typer(models_app, name="models")
-
 app.add_typer(benchmark_app, name="benchmark")
-
 app.command()(segment)
-
+app.command()(levels)
+app.command()(compress)
 app.command()(evaluate)
-
 app.command()(finetune)
 
 

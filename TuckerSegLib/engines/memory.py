@@ -25,8 +25,9 @@ def give_back() -> None:
     """Return to the system what is kept for later: in the workspace, and by the allocator where it can (glibc)."""
     gc.collect()
     workspace.give_back()
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    if sys.platform == "linux":  # Windows has no library without a name: asking for one raises TypeError there.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 _PROCESS = Path("/proc/self")

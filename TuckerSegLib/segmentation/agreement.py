@@ -17,13 +17,11 @@ from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..store import Store
 from ..volumes.dice import Labels, mean_dice
+from ..volumes.phantoms import seeds
 from ..volumes.phantoms.phantom import phantom
 from .levels import Level
 from .one_model import run
 from .prepare import Ready, make_ready
-
-SEEDS = range(2004, 2016)
-"""Phantoms that neither training nor calibration uses. Some are harder than others: few of them say little."""
 
 _STEP = 0.75
 """How far patches lie apart, as a share of their size: further than when segmenting, to save time."""
@@ -75,7 +73,7 @@ def _with(level: Level, model: TrainedModel, cache: Cache, measure: bool) -> Lev
 
 
 def _key(model: TrainedModel, settings: Settings) -> str:
-    return f"agreement {model.fingerprint} {settings} {SEEDS} {_STEP}"
+    return f"agreement {model.fingerprint} {settings} {seeds.AGREEMENT} {_STEP}"
 
 
 def _measured(model: TrainedModel, ready: Callable[[], Ready], cache: Cache) -> Predicted:
@@ -84,20 +82,20 @@ def _measured(model: TrainedModel, ready: Callable[[], Ready], cache: Cache) -> 
     originals, level = _originals(model, cache), ready()
     values = [
         mean_dice(original, run(level, phantom(seed).image, step=_STEP).label_map.labels)
-        for seed, original in zip(SEEDS, originals, strict=True)
+        for seed, original in zip(seeds.AGREEMENT, originals, strict=True)
     ]
-    return Predicted(float(np.mean(values)), f"{len(SEEDS)} phantoms")
+    return Predicted(float(np.mean(values)), f"{len(seeds.AGREEMENT)} phantoms")
 
 
 def _originals(model: TrainedModel, cache: Cache) -> list[Labels]:
     """The original network's label maps of the phantoms, kept for the other levels."""
-    store, key = Store(cache.folder), f"phantoms {model.fingerprint} {SEEDS} {_STEP}"
+    store, key = Store(cache.folder), f"phantoms {model.fingerprint} {seeds.AGREEMENT} {_STEP}"
     kept = store.read(key)
     if kept is not None:
         with np.load(io.BytesIO(kept)) as found:
             return list(found.values())
     ready = make_ready(model, cache=cache, engine="auto")
-    made = [run(ready, phantom(seed).image, step=_STEP).label_map.labels for seed in SEEDS]
+    made = [run(ready, phantom(seed).image, step=_STEP).label_map.labels for seed in seeds.AGREEMENT]
     content = io.BytesIO()
     np.savez_compressed(content, *made)
     store.write(key, content.getvalue())

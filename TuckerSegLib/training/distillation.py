@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ..threads import set_threads
 from .fast import for_training, half_precision, in_order
 from .soft_loss import soft_loss, soft_loss_of_regions
 from .trainer import Finetuner
@@ -133,9 +134,7 @@ class _Lanes:
     def __init__(self, device: torch.device, batch: int) -> None:
         cores = torch.get_num_threads() if device.type == "cpu" else 1
         self._count = max(lanes for lanes in range(1, cores + 1) if batch % lanes == 0)
-        self._pool = ThreadPoolExecutor(
-            self._count, initializer=torch.set_num_threads, initargs=(cores // self._count,)
-        )
+        self._pool = ThreadPoolExecutor(self._count, initializer=set_threads, initargs=(cores // self._count,))
 
     def map(self, work: Callable[[Tensor], Result], batch: Tensor) -> list[Result]:
         return list((self._pool.map if self._count > 1 else map)(work, batch.chunk(self._count)))

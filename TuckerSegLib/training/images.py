@@ -11,16 +11,9 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from ..errors import InputError
 from ..inference.predict import preprocessed
 from ..models.nnunet import TrainedModel
-from ..volumes.files import read_volume
 from ..volumes.output import whole_file
-from ..volumes.phantoms.phantom import phantom
-from ..volumes.sources import PHANTOMS
-from ..volumes.volume import Volume
-
-PHANTOM_SEEDS = range(20_000, 20_096)
-"""Phantoms that nothing else uses: not the sample model's training, calibration, nor any evaluation."""
-
-_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd")
+from ..volumes.phantoms import seeds
+from ..volumes.sources import Source, read, sources_of
 
 Told = Callable[[int, int], None]
 
@@ -33,7 +26,7 @@ def prepare(model: TrainedModel, sources: Sequence[str], folder: Path, told: Tol
     Raises:
         InputError: there is no image, one cannot be read, or its channels are not the model's.
     """
-    items = [item for source in sources for item in _items(source)]
+    items = sources_of(sources, seeds.DISTILLATION)
     if not items:
         raise InputError("There is no image to learn from: name at least one.")
     files = [folder / f"{number:05d}.npy" for number in range(len(items))]
@@ -51,21 +44,8 @@ def prepare(model: TrainedModel, sources: Sequence[str], folder: Path, told: Tol
     return files
 
 
-def _items(source: str) -> Sequence[int | Path]:
-    """Seeds of phantoms, or image files."""
-    if source == PHANTOMS:
-        return PHANTOM_SEEDS
-    path = Path(source).expanduser()
-    files = sorted(f for f in path.iterdir() if f.name.lower().endswith(_SUFFIXES)) if path.is_dir() else []
-    return files or [path]
-
-
-def _volume(item: int | Path) -> Volume:
-    return phantom(item).image if isinstance(item, int) else read_volume([item])
-
-
-def _prepare(model: TrainedModel, item: int | Path, file: Path) -> Path:
-    data = preprocessed(model, _volume(item)).numpy().astype(np.float16)
+def _prepare(model: TrainedModel, item: Source, file: Path) -> Path:
+    data = preprocessed(model, read(item)).numpy().astype(np.float16)
     with whole_file(file) as partial, partial.open("wb") as opened:
         np.save(opened, data)
     return file

@@ -11,12 +11,10 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import WorkerError
+from TuckerSegLib.volumes.phantoms.seeds import DEMONSTRATION
 from TuckerSegLib.worker.process import environment, python_executable
 
 NAME = "TuckerSegPhantom"
-
-SEED = 9001
-"""One of those that the sample model has never seen."""
 
 _PROGRAM = """
 import sys
@@ -38,7 +36,7 @@ def load_phantom() -> "slicer.vtkMRMLScalarVolumeNode":
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "phantom.npz"
-        _run([python_executable(), "-P", "-c", _PROGRAM, str(SEED), str(path)])
+        _run([python_executable(), "-P", "-c", _PROGRAM, str(DEMONSTRATION), str(path)])
         with np.load(path) as made:
             return _node(made["voxels"], made["ijk_to_ras"])
 

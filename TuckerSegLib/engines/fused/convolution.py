@@ -1,7 +1,7 @@
 """Convolutions by what is fastest at them here.
 
-That is oneDNN, whatever their size, as PyTorch leaves small ones to much slower code of its own; or Winograd's
-algorithm, where that was faster when both were tried.
+That is oneDNN, where it is there, whatever their size, as PyTorch leaves small ones to much slower code of its own; or
+Winograd's algorithm, where that was faster when both were tried.
 """
 
 import time
@@ -19,7 +19,7 @@ _TRIAL = (4, 16)
 _RUNS, _MOST_RUNS = 2, 10
 
 _TIE = 1.3
-"""Times as long as oneDNN that Winograd's form may take: it gains on whole images, and its answers need less memory."""
+"""Times as long as the usual form that Winograd's may take: it gains on whole images, and takes less memory."""
 
 
 def onednn(layer: nn.Conv2d | nn.Conv3d, x: Tensor, weight: Tensor, bias: Tensor | None, padding: Any) -> Tensor:
@@ -42,11 +42,14 @@ class OneDnn(nn.Module):
 
 
 class Fastest(nn.Module):
-    """What a convolution that suits both is, by the one that is faster on the first input's first lines."""
+    """A convolution that suits Winograd's algorithm: by it, or as usual where that is faster on some lines.
+
+    As usual is by oneDNN, or by PyTorch's own code on computers without it, such as those with Apple's processors.
+    """
 
     def __init__(self, layer: nn.Conv3d) -> None:
         super().__init__()
-        self.form: nn.Module = OneDnn(layer)
+        self.form: nn.Module = OneDnn(layer) if suits_onednn(layer) else layer
         self._untried = [layer]
 
     def forward(self, x: Tensor) -> Tensor:

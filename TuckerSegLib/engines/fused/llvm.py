@@ -5,6 +5,7 @@ They loop over matrices row by row in memory, in single precision, several numbe
 
 import ctypes
 import importlib.util
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -46,8 +47,12 @@ def _features() -> dict[str, bool]:
 
 
 def registers() -> int:
-    """Vectors that sums may take; the rest is for what is added."""
-    return 8 if lanes_of_a_vector() == 8 else 16
+    """Vectors that sums may take: half of the processor's registers, the rest is for what is added.
+
+    Processors of Intel's kind have 16 of them before AVX-512; with it they have 32, as 64-bit Arm processors do.
+    """
+    intel = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
+    return 8 if intel and lanes_of_a_vector() < 16 else 16
 
 
 class Writer:

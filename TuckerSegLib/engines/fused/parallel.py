@@ -12,6 +12,8 @@ from threading import Barrier
 import torch
 from torch import Tensor
 
+from ...threads import set_threads
+
 _BYTES = 1 << 20
 """Of the widest matrix at a time, so that it stays in a core's cache."""
 
@@ -52,14 +54,14 @@ def share(work: Work, count: int, most: int) -> None:
 def _pool(threads: int) -> ThreadPoolExecutor:
     """Threads whose operations take one core each.
 
-    PyTorch takes the last number that any thread sets for that of all threads to come, so it is set back.
+    The number they set is that of all threads to come, so it is set back.
     """
-    pool = ThreadPoolExecutor(threads, "tiles", initializer=lambda: torch.set_num_threads(1))
+    pool = ThreadPoolExecutor(threads, "tiles", initializer=lambda: set_threads(1))
     all_there = Barrier(threads + 1)
     for _ in range(threads):
         pool.submit(all_there.wait)
     all_there.wait()
-    torch.set_num_threads(threads)
+    set_threads(threads)
     return pool
 
 

@@ -146,7 +146,7 @@ class _Graph:
             self._replace(node, self._alone(node, FusedBlock))
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
-        for node in self._calls(suits_onednn):
+        for node in self._calls(lambda module: suits_winograd(module) or suits_onednn(module)):
             self._replace(node, self._fast(node))
 
     def finished(self) -> fx.GraphModule:

@@ -45,8 +45,7 @@ def phantom(seed: int) -> Phantom:
     """A torso phantom, the same for the same seed: about 200 x 160 x 150 voxels in a few seconds.
 
     Body size and fat, pose and shape of each organ, contrast phase, the part of the body scanned, field of view, table,
-    slice thickness, blur and noise vary with the seed. Seeds below 1000 trained the sample model, 1000 to 1999 chose
-    its settings; 9000 to 9009 test it.
+    slice thickness, blur and noise vary with the seed. `seeds` says which seeds are for what.
     """
     rng = np.random.default_rng(seed)
     belly, fat = float(rng.uniform(-0.04, 0.14)), float(rng.gamma(5, 3.2) + 5)

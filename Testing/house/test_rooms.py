@@ -1,0 +1,193 @@
+"""The house keeps its order: imports walk upwards, nothing runs in a circle, and rooms, files and functions stay small.
+
+`TuckerSegLib` has floors, lowest first. A package may import from its own floor and from those below, and the panel
+from all of them. Every import counts, those inside functions and those for type checkers too.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
+
+FLOORS = (
+    {"errors", "store", "threads"},
+    {"progress", "volumes", "decomposition"},
+    {"models"},
+    {"engines", "inference"},
+    {"segmentation"},
+    {"training", "worker"},
+    {"evaluation"},
+    {"the front door"},
+    {"cli"},
+)
+
+HEAVY = ("torch", "nnunetv2", "totalsegmentator", "SimpleITK")
+"""A package's face imports none of these, so that the panel and the command's help need not wait for them."""
+
+LARGEST_ROOM, LONGEST_FILE, LONGEST_FUNCTION = 12, 300, 40
+
+UPWARDS: dict[str, set[str]] = {}
+"""Files that still import from a higher floor, with what. It must shrink until it is empty."""
+
+IN_A_CIRCLE: set[str] = {"TuckerSeg/TuckerSegPanel/runs/download.py", "TuckerSeg/TuckerSegPanel/runs/run.py"}
+"""Files that still import each other in a circle. It must shrink until it is empty."""
+
+TOO_LONG: set[str] = {"TuckerSeg/TuckerSeg.py", "TuckerSegLib/engines/fused/rewriting.py"}
+"""Files that are still longer than `LONGEST_FILE`. It must shrink until it is empty."""
+
+FUNCTIONS_TOO_LONG: set[str] = {
+    "TuckerSegLib/cli/evaluate.py: evaluate",
+    "TuckerSegLib/cli/finetune.py: finetune",
+    "TuckerSegLib/evaluation/accuracy/study.py: study",
+    "TuckerSegLib/evaluation/speed/one_patch.py: network",
+    "TuckerSegLib/segmentation/tasks/task.py: segment_task",
+}
+"""Functions that are still longer than `LONGEST_FUNCTION`. It must shrink until it is empty."""
+
+SILENT: list[str] = ["TuckerSegLib/__init__.py"]
+"""Files whose first line does not say what they are. It must shrink until it is empty."""
+
+ROOMS_TOO_FULL: set[str] = set()
+"""Rooms with more than `LARGEST_ROOM` files. It must shrink until it is empty."""
+
+
+def files() -> list[Path]:
+    return sorted([*LIBRARY.rglob("*.py"), *PANEL.rglob("*.py")])
+
+
+def written(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def module(path: Path) -> str:
+    """The dotted name that a file is imported by; the panel is on Python's path by its folder's content."""
+    parts = path.with_suffix("").relative_to(ROOT if path.is_relative_to(LIBRARY) else PANEL).parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path): path for path in files()}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of this repository that a file imports, wherever in the file."""
+    found = {name for name in _names(path) if name in MODULES}
+    return found - {module(path)}
+
+
+def _names(path: Path) -> Iterator[str]:
+    package = module(path).split(".")
+    package = package if path.name == "__init__.py" else package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            # `from package import module` is an import of the module, not of the package's face.
+            yield from (name if name in MODULES else source for name in names)
+
+
+def floor(name: str) -> int:
+    """How high a module of the library lies; the panel lies above it."""
+    parts = name.split(".")
+    if parts[0] != "TuckerSegLib":
+        return len(FLOORS)
+    room = parts[1] if len(parts) > 1 else "the front door"
+    return next(height for height, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """The functions of a file and their lines, decorators left out.
+
+    Of a command of Typer's, whose parameters are its list of options with their help, the body alone counts.
+    """
+
+    def walk(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                name = f"{prefix}{child.name}"
+                if not isinstance(child, ast.ClassDef):
+                    start = child.body[0].lineno if _is_command(child) else child.lineno
+                    yield name, (child.end_lineno or start) - start + 1
+                yield from walk(child, f"{name}.")
+            else:
+                yield from walk(child, prefix)
+
+    yield from walk(ast.parse(path.read_text()), "")
+
+
+def _is_command(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    annotations = [ast.unparse(one.annotation) for one in function.args.args if one.annotation]
+    return any("typer.Option" in text or "typer.Argument" in text for text in annotations)
+
+
+def first_line(path: Path) -> str:
+    return (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+
+
+def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    """The modules that `start` imports, and those that they import in turn."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting.extend(new)
+    return found
+
+
+def rooms() -> list[Path]:
+    return sorted({path.parent for path in files()})
+
+
+def test_imports_walk_upwards_only() -> None:
+    found: dict[str, set[str]] = {}
+    for name, path in MODULES.items():
+        higher = {other for other in imported(path) if floor(other) > floor(name)}
+        if higher:
+            found[written(path)] = higher
+    assert found == UPWARDS
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    graph = {name: imported(path) for name, path in MODULES.items()}
+    assert {written(path) for name, path in MODULES.items() if name in reachable(graph, name)} == IN_A_CIRCLE
+
+
+def test_no_room_is_crowded() -> None:
+    counts = {written(room): len([p for p in room.glob("*.py") if p.name != "__init__.py"]) for room in rooms()}
+    assert {room for room, count in counts.items() if count > LARGEST_ROOM} == ROOMS_TOO_FULL
+
+
+def test_no_file_is_long() -> None:
+    lengths = {written(path): len(path.read_text().splitlines()) for path in files()}
+    assert {path for path, length in lengths.items() if length > LONGEST_FILE} == TOO_LONG
+
+
+def test_no_function_is_long() -> None:
+    lengths = {f"{written(path)}: {name}": length for path in files() for name, length in functions(path)}
+    assert {name for name, length in lengths.items() if length > LONGEST_FUNCTION} == FUNCTIONS_TOO_LONG
+
+
+def test_every_file_and_room_begins_by_saying_what_belongs_there() -> None:
+    silent = [written(path) for path in files() if not first_line(path).endswith((".", ":"))]
+    assert silent == SILENT
+
+
+def test_packages_import_nothing_heavy() -> None:
+    names = [name for name, path in MODULES.items() if path.name == "__init__.py" and path.is_relative_to(LIBRARY)]
+    program = "\n".join(
+        [
+            "import importlib, sys",
+            f"sys.modules.update(dict.fromkeys({HEAVY!r}))",
+            f"for name in {names!r}: importlib.import_module(name)",
+        ]
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
