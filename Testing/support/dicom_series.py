@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 from support.geometries import world
 from support.images import VOXELS
 
@@ -16,7 +16,7 @@ from TuckerSegLib.volumes.volume import Geometry
 
 Array = np.ndarray[Any, Any]
 
-CT, ENHANCED_CT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1"
+CT, ENHANCED_CT = UID("1.2.840.10008.5.1.4.1.1.2"), UID("1.2.840.10008.5.1.4.1.1.2.1")
 
 
 def right_handed(geometry: Geometry) -> Geometry:

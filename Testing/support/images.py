@@ -69,6 +69,8 @@ def set_field(name: str, value: object, where: object = ()) -> Callable[[nibabel
 def stored_matrix(path: Path) -> Matrix:
     """The affine as nibabel understands it; of other formats as the product does."""
     if ".nii" in path.name:
-        matrix: Matrix = nibabel.load(path).affine
+        image = nibabel.load(path)
+        assert isinstance(image, nibabel.Nifti1Image | nibabel.Nifti2Image)
+        matrix: Matrix = image.affine
         return matrix
     return read_volume([path]).geometry.ijk_to_ras

@@ -12,7 +12,7 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
-from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 from support.dicom_series import CT, enhanced, right_handed, save, slices_of, write_series
 from support.geometries import SHAPE, geometries, oblique, world
 from support.images import VOXELS, refused
@@ -141,7 +141,7 @@ def test_only_the_bits_in_use_count(tmp_path: Path, signed: bool) -> None:
 
 
 @pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless])
-def test_compressed_slices_are_read(tmp_path: Path, syntax: str) -> None:
+def test_compressed_slices_are_read(tmp_path: Path, syntax: UID) -> None:
     voxels = np.random.default_rng(0).integers(-1000, 1000, (4, 64, 72)).astype(np.int16)
     files = write_series(tmp_path, Geometry(voxels.shape, np.eye(4)), voxels=voxels)
     if syntax == RLELossless:
@@ -155,7 +155,7 @@ def test_compressed_slices_are_read(tmp_path: Path, syntax: str) -> None:
     np.testing.assert_array_equal(read_volume([tmp_path]).voxels[0], voxels)
 
 
-def gdcm_compress(paths: list[Path], syntax: str) -> None:
+def gdcm_compress(paths: list[Path], syntax: UID) -> None:
     gdcm = pytest.importorskip("gdcm")
     kinds = {JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless, JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless}
     for path in paths:
@@ -252,7 +252,7 @@ def test_a_folder_without_a_volume_is_refused(tmp_path: Path) -> None:
 def test_screenshots_and_overviews_among_the_slices_are_left_out(tmp_path: Path) -> None:
     write_series(tmp_path, STRAIGHT)
     screenshot, overview = slices_of(STRAIGHT, STORED[:2], numbers=[0, 1])
-    screenshot.SOPClassUID = screenshot.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    screenshot.SOPClassUID = screenshot.file_meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
     del screenshot.ImagePositionPatient
     overview.ImageType, overview.ImageOrientationPatient = ["ORIGINAL", "PRIMARY", "LOCALIZER"], [0, 1, 0, 0, 0, -1]
     screenshot.InstanceNumber, overview.InstanceNumber = 101, 102

@@ -67,7 +67,7 @@ def test_an_image_larger_than_the_free_memory_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
 ) -> None:
     path = written(tmp_path, f"a{suffix}")
-    monkeypatch.setattr(contents.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 100}))
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 100}))
     refused(path, "GB of memory", "free")
 
 

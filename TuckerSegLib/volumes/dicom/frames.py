@@ -64,7 +64,7 @@ def is_localizer(header: Dataset) -> bool:
 
 def _is_localizer(groups: Sequence[Dataset]) -> bool:
     kinds = ("CTImageFrameTypeSequence", "MRImageFrameTypeSequence", "PETFrameTypeSequence")
-    return any("LOCALIZER" in (_found(groups, kind, "FrameType") or ()) for kind in kinds)
+    return any("LOCALIZER" in str(_found(groups, kind, "FrameType")) for kind in kinds)
 
 
 def _frame(file: Path, index: int, groups: Sequence[Dataset], header: Dataset) -> Frame:

@@ -12,9 +12,9 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels import get_decoder, iter_pixels
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID
 
 from ...errors import InputError
@@ -47,7 +47,7 @@ def voxels_of(folder: Path, frames: Sequence[Frame], headers: Mapping[Path, File
         if frame.slope == 1 and frame.intercept == 0:
             plane[...] = stored
         else:
-            plane[...] = stored * np.float64(frame.slope) + frame.intercept
+            plane[...] = stored.astype(np.float64) * frame.slope + frame.intercept
     return voxels
 
 
@@ -72,9 +72,7 @@ def _value_type(header: Dataset, slope: float, intercept: float) -> np.dtype[np.
     return np.dtype(next(fitting, "f8"))
 
 
-def _stored(
-    frames: Sequence[Frame], headers: Mapping[Path, FileDataset]
-) -> Iterator[tuple[Frame, npt.NDArray[np.generic]]]:
+def _stored(frames: Sequence[Frame], headers: Mapping[Path, FileDataset]) -> Iterator[tuple[Frame, Voxels]]:
     """Each frame with the numbers stored for it; a file of several frames is opened once for those that follow."""
     for file, group in groupby(frames, key=lambda frame: frame.file):
         header, of_file = headers[file], list(group)
@@ -88,11 +86,12 @@ def _stored(
             raise InputError(f"{file} {DAMAGED}.") from error
 
 
-def _without_other_bits(plane: npt.NDArray[np.generic], header: Dataset) -> npt.NDArray[np.generic]:
+def _without_other_bits(plane: Voxels, header: Dataset) -> Voxels:
     """Only the bits in use; old overlays lie in the others."""
     bits = int(header.get("BitsStored", 0))
     unused = plane.dtype.itemsize * 8 - bits
     if plane.dtype.kind not in "iu" or not bits or unused <= 0:
         return plane
     low = int(header.HighBit) + 1 - bits
-    return np.right_shift(np.left_shift(plane, unused - low), unused)
+    used: Voxels = np.right_shift(np.left_shift(plane, unused - low), unused)
+    return used
