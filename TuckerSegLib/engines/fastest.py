@@ -13,7 +13,6 @@ from torch import Tensor
 from ..errors import InputError, TuckerSegError, is_lack_of_memory
 from ..store import Store
 from .base import Engine, Prepared, Source
-from .folds import Folds
 from .fused.engine import FusedEngine
 from .memory import give_back
 from .names import NAMES
@@ -49,8 +48,8 @@ def prepared(
     store: Store,
     check: Check = lambda: None,
     measuring: Check = lambda: None,
-) -> Folds:
-    """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+) -> Sequence[Prepared]:
+    """A model's folds, each prepared by the engine of that name; by PyTorch, with a warning, where that fails.
 
     `check` is called before whatever takes long, and may raise to stop; `measuring` once before engines are measured.
 
@@ -60,8 +59,8 @@ def prepared(
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
         order, measured = _fastest_first(folds[0], device, order, store, check, measuring)
-        return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
-    return Folds(_all(folds, device, order, check))
+        return [*measured, *_all(folds[len(measured) :], device, order, check)]
+    return _all(folds, device, order, check)
 
 
 class Dependable:
