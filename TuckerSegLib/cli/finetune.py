@@ -111,8 +111,8 @@ def _level(
     original: "TrainedModel", start: Path | None, policy: str, factor: float | None, calibrate: list[str] | None
 ) -> "TrainedModel":
     """The compressed network to begin with."""
+    from ..models.cache import Cache
     from ..models.opening import open_model
-    from ..segmentation.prepare import level_of
     from ..segmentation.recipes import fitted_on, policy_of
 
     if start is not None:
@@ -120,7 +120,7 @@ def _level(
     if original.compression is not None:
         return original
     chosen = policy_of(policy, original, factor=factor)
-    return level_of(original, fitted_on(calibrate, original, chosen) if calibrate else chosen)[0]
+    return Cache().level(original, fitted_on(calibrate, original, chosen) if calibrate else chosen)[0]
 
 
 def _work(output: Path, resume: bool) -> Path:

@@ -38,7 +38,9 @@ def devices(name: str) -> list[torch.device]:
 
 
 def _is_there(kind: str) -> bool:
-    return {"cuda": torch.cuda.is_available, "mps": torch.backends.mps.is_available, "cpu": lambda: True}[kind]()
+    if kind == "cuda":
+        return torch.cuda.is_available()
+    return kind == "cpu" or torch.backends.mps.is_available()
 
 
 @cache
