@@ -17,7 +17,7 @@ from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels, check_grey_volume
 from ..volume import Geometry
 from .frames import Frame, frames_of, is_localizer
-from .headers import Headers, headers_in
+from .headers import DAMAGE, Headers, headers_in
 from .pixels import voxels_of
 from .stack import stacked
 
@@ -55,10 +55,13 @@ def read_dicom(path: Path) -> tuple[Voxels, Geometry]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of values that break DICOM's rules and can be read all the same
-        found = headers_in(path if path.is_dir() else path.parent)
-        series = _wanted(path, found)
-        _check_undamaged(found, series)
-        return _read(path, series)
+        try:
+            found = headers_in(path if path.is_dir() else path.parent)
+            series = _wanted(path, found)
+            _check_undamaged(found, series)
+            return _read(path, series)
+        except DAMAGE as error:
+            raise InputError(f"{path} {DAMAGED}.") from error
 
 
 def _wanted(path: Path, found: Headers) -> Series:
