@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import InputError
 
@@ -28,6 +28,7 @@ _FIRST_GROUP = b"\x08\x00"
 DAMAGE = (
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,
