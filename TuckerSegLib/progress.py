@@ -7,7 +7,7 @@ from time import perf_counter
 
 from .errors import Cancelled
 
-PREPARING = ("start", "load", "download", "measure", "calibrate", "compress")
+PREPARING = ("start", "load", "download", "measure", "calibrate", "compress", "images")
 """Stages that come before a run's own work: they leave its fraction where it is, and tell `number` and `count`."""
 
 

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn
+from rich.progress import Progress as Bar
 from rich.table import Table
 
-from ..progress import Event, ProgressCallback
+from ..progress import Event, Progress
 
 errors = Console(stderr=True)
 
@@ -26,7 +27,11 @@ _STAGES = {
     "start": "Starting",
     "load": "Opening the model",
     "measure": "Measuring what is fast here, once",
+    "calibrate": "Looking at what the network answers",
     "compress": "Compressing the network",
+    "download": "Downloading",
+    "images": "Preprocessing the images",
+    "train": "Training",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
     "postprocess": "Resampling the labels",
@@ -47,6 +52,11 @@ def say_error(sentence: str) -> None:
 
 def say_warning(sentence: str) -> None:
     """As `show_warnings` shows them, for a warning of another process."""
+    say(sentence)
+
+
+def say(sentence: str) -> None:
+    """One line on standard error, above a progress bar where there is one."""
     errors.print(escape(sentence), soft_wrap=True, highlight=False)
 
 
@@ -81,20 +91,20 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 
 
 @contextmanager
-def progress_bar() -> Iterator[ProgressCallback]:
-    """A callback that draws a run's progress; nothing is left on the screen after it."""
+def progress_bar() -> Iterator[Progress]:
+    """The progress of a run that is drawn as a bar; nothing is left on the screen after it."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+    with Bar(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0, left="")
 
-        def show(progress: Event) -> None:
-            left = "" if progress.seconds_left is None else f"{progress.seconds_left:.0f} s left"
-            stage = _STAGES.get(progress.stage, progress.stage)
-            if progress.count:
-                stage = f"{stage}: {progress.number} of {progress.count}"
-            bar.update(task, completed=progress.fraction, description=stage, left=left)
+        def show(event: Event) -> None:
+            left = "" if event.seconds_left is None else f"{event.seconds_left:.0f} s left"
+            stage = _STAGES.get(event.stage, event.stage)
+            if event.count:
+                stage = f"{stage}: {event.number} of {event.count}"
+            bar.update(task, completed=event.fraction, description=stage, left=left)
 
-        yield show
+        yield Progress(show)
 
 
 def size(count: float) -> str:

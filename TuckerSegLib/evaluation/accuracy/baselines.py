@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import tensorly
 import torch
@@ -19,6 +19,7 @@ from ...decomposition.counting import convolutions, count_parameters
 from ...decomposition.network import reshape
 from ...decomposition.policies import Relative, Settings
 from ...decomposition.tucker import Convolution, kernel_of
+from ...models.cache import Cache
 from ...models.nnunet import TrainedModel, Weights
 
 _FLOAT = 4
@@ -27,24 +28,20 @@ _FLOAT = 4
 
 @dataclass(frozen=True)
 class Reduced:
-    """A model with the weights that its reduced form stands for, and what that form takes."""
+    """A model with the weights that its reduced form stands for, and what one fold takes in that form.
+
+    `size` is in bytes.
+    """
 
     model: TrainedModel
     parameters: int
     size: int
-    """In bytes."""
 
-
-@runtime_checkable
-class Baseline(Protocol):
-    """A method beside the product's own."""
-
-    def reduced(self, model: TrainedModel) -> Reduced:
-        """`model` with its weights changed, fold by fold; the sizes are one fold's."""
-        ...
-
-    @property
-    def settings(self) -> Settings: ...
+    @classmethod
+    def whole(cls, model: TrainedModel) -> "Reduced":
+        """A model whose every parameter is kept, in single precision."""
+        parameters = count_parameters(model.network_without_data())
+        return cls(model, parameters, parameters * _FLOAT)
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,14 @@ class Pruned:
     factor: float
     name: ClassVar[str] = "l1"
 
-    def reduced(self, model: TrainedModel) -> Reduced:
+    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
         low, high = 0.0, 1.0
         wanted = published_parameters(model, self.factor)
         first = next(_networks(model))
         for _ in range(10):
             middle = (low + high) / 2
-            fits = _remaining(_pruned(first, middle), model) <= wanted
-            low, high = (middle, high) if fits else (low, middle)
+            affordable = _remaining(_pruned(first, middle), model) <= wanted
+            low, high = (middle, high) if affordable else (low, middle)
         folds = [_pruned(network, low) for network in _networks(model)]
         parameters = _remaining(folds[0], model)
         return Reduced(_with(model, self.settings, folds), parameters, parameters * _FLOAT)
@@ -86,7 +83,7 @@ class EightBit:
 
     name: ClassVar[str] = "8-bit"
 
-    def reduced(self, model: TrainedModel) -> Reduced:
+    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
         folds = [_each_kernel(network, _rounded) for network in _networks(model)]
         parameters, layers = count_parameters(folds[0]), convolutions(folds[0]).values()
         kernels = sum(layer.weight.numel() for layer in layers)
@@ -114,7 +111,7 @@ class Canonical:
     seed: int = 0
     name: ClassVar[str] = "cp"
 
-    def reduced(self, model: TrainedModel) -> Reduced:
+    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
         folds, parameters = [], 0
         for network in _networks(model):
             ranks = Relative(self.factor).choose(convolutions(network))
