@@ -1,6 +1,7 @@
 """What can go wrong, each with one sentence that a user can act on."""
 
 import difflib
+import errno
 from collections.abc import Sequence
 
 
@@ -69,3 +70,8 @@ def suggestion(word: str, known: Sequence[str], otherwise: str) -> str:
     """How an error about an unknown `word` ends: with the most similar of the `known` ones, or with `otherwise`."""
     close = difflib.get_close_matches(word, known, 1)
     return f"did you mean {close[0]}?" if close else otherwise
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Whether a file could not be written for want of space, or of the user's share of it."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

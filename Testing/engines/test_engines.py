@@ -163,7 +163,7 @@ class TestOpenVino:
         network, patch = nnunet(tmp_path)
         store = Store(tmp_path)
         prepare(OpenVinoEngine(store), network, patch, "key")
-        for path, _, _ in store._files():
+        for path in (tmp_path / "engines").iterdir():
             path.write_bytes(b"damaged")
 
         prepared = prepare(OpenVinoEngine(store), network, patch, "key")
@@ -316,40 +316,6 @@ class TestChoice:
     def test_one_that_is_not_installed(self, choose: Callable[..., Any]) -> None:
         with pytest.raises(InputError, match="not installed"):
             choose("openvino", Counting("torch"))
-
-
-class TestStore:
-    def test_removes_what_was_used_longest_ago(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        import os
-
-        monkeypatch.setattr("TuckerSegLib.store._LIMIT", 25)
-        store = Store(tmp_path)
-        for age, key in enumerate(("c", "b", "a")):
-            store.write(key, b"x" * 10)
-            os.utime(store._path(key), (1e9 - age, 1e9 - age))
-
-        store.write("d", b"x" * 10)
-
-        assert [key for key in "abcd" if store.read(key)] == ["c", "d"]
-
-    def test_costs_nothing_where_it_cannot_be_used(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-        blocked = tmp_path / "file"
-        blocked.write_text("")
-        store = Store(blocked)
-
-        store.write("key", b"content")
-
-        assert store.read("key") is None
-        assert store.size == store.clear() == 0
-        assert "could be kept" in caplog.text
-
-    def test_clears(self, tmp_path: Path) -> None:
-        store = Store(tmp_path)
-        store.write_json("key", {"a": 1})
-        assert store.read_json("key") == {"a": 1}
-
-        assert store.clear() == len('{"a": 1}')
-        assert store.read_json("key") is None
 
 
 class TestPipeline:

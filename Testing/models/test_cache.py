@@ -120,6 +120,26 @@ def test_a_damaged_entry_can_be_listed_and_cleared(model: TrainedModel, cache: C
     assert cache.entries() == [] and list(cache.folder.iterdir()) == []
 
 
+def test_an_entry_that_was_never_finished_is_listed_counted_and_cleared(
+    folder: Path, model: TrainedModel, cache: Cache
+) -> None:
+    path = cache.path_of(model, LEVEL)
+    script = (
+        "import os, sys; from pathlib import Path; from TuckerSegLib.models import cache, compressed;"
+        "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.decomposition.policies import Relative;"
+        "cache.save = lambda level, partial: (compressed.save(level, partial), os._exit(9));"
+        "cache.Cache(Path(sys.argv[2])).level(open_folder(Path(sys.argv[1])), Relative(0.3, minimum=2))"
+    )
+    process = subprocess.run([sys.executable, "-c", script, str(folder), str(cache.folder)], cwd=ROOT, check=False)
+    assert process.returncode == 9 and not path.exists()
+
+    (entry,) = cache.entries()
+
+    assert entry.model == "unfinished" and entry.size == cache.size > 10_000
+    assert cache.clear() == entry.size
+    assert list(cache.folder.iterdir()) == []
+
+
 def test_the_least_recently_used_goes_first(model: TrainedModel, cache: Cache) -> None:
     levels = [Relative(factor, minimum=2) for factor in (0.2, 0.3, 0.4)]
     for age, level in enumerate(levels):

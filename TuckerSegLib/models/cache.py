@@ -1,26 +1,25 @@
 """Compressed weights on disk, found again by what they were made from.
 
 One file an entry, in the format of `models.compressed`, named by a SHA-256 over the source checkpoints' own, the
-policy with all its settings, and the format's version. An entry appears whole or not at all, is made by one process
-while others wait, and is checked whenever it is read.
+policy with all its settings, and the format's version. An entry is made by one process while others wait, and is
+checked whenever it is read.
 """
 
 import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from ..decomposition.network import Step
 from ..decomposition.policies import RankPolicy, Relative
-from ..errors import InputError, ModelError, OutputError
-from ..volumes.output import whole_file
+from ..errors import InputError, ModelError, OutputError, is_full_disk
+from ..store import LruFolder
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
 
@@ -28,13 +27,20 @@ _log = logging.getLogger(__name__)
 
 _DEFAULT_LIMIT = 5_000_000_000
 
+_SUFFIX = ".safetensors"
+
+_SETTINGS = "settings.json"
+
 FOLDER_VARIABLE = "TUCKERSEG_CACHE"
 """Names another folder than the platform's user cache directory."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One cached level: its file, the model's name, the policy's settings, bytes, and seconds since the epoch."""
+    """One cached level: its file, the model's name, the policy's settings, bytes, and seconds since the epoch.
+
+    A file that cannot be read has "damaged" for the model's name, one that is not written to its end "unfinished".
+    """
 
     path: Path
     model: str
@@ -49,6 +55,7 @@ class Cache:
     def __init__(self, folder: Path | None = None) -> None:
         chosen = folder or os.environ.get(FOLDER_VARIABLE) or user_cache_path("tuckerseg", appauthor=False)
         self.folder = Path(chosen)
+        self._files = LruFolder(self.folder, _SUFFIX)
 
     def level(self, model: TrainedModel, policy: RankPolicy, step: Step | None = None) -> tuple[TrainedModel, bool]:
         """`model` compressed by `policy`, and whether it was found here; made and kept when it was not.
@@ -64,8 +71,7 @@ class Cache:
             return model, True
         path = self.path_of(model, policy)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_suffix(".lock")):
+            with self._files.locked(path.name):
                 found = _read(path)
                 return (found, True) if found else (self._make(path, model, policy, step), False)
         except OSError as error:
@@ -75,63 +81,51 @@ class Cache:
     def path_of(self, model: TrainedModel, policy: RankPolicy) -> Path:
         """Where this level is, or would be."""
         key = {"source": model.fingerprint, "policy": policy.settings, "format": FORMAT}
-        return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}.safetensors"
+        return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}{_SUFFIX}"
 
     def entries(self) -> list[Entry]:
-        """What is here, the last used first; files that cannot be read are listed with the name "damaged"."""
-        return sorted(self._entries(), key=lambda entry: -entry.used)
+        """What is here, the last used first."""
+        entries = [Entry(file.path, *_described(file.path), file.size, file.used) for file in self._files.files()]
+        unfinished = [Entry(file.path, "unfinished", {}, file.size, file.used) for file in self._files.unfinished()]
+        return sorted((*entries, *unfinished), key=lambda entry: -entry.used)
+
+    @property
+    def size(self) -> int:
+        """Bytes that all entries take."""
+        return self._files.size
 
     def clear(self) -> int:
         """Remove every entry that no process is making, and say how many bytes that freed."""
-        freed = sum(entry.size for entry in self.entries() if _remove(entry.path))
-        for leftover in self.folder.glob(".*.safetensors"):
-            leftover.unlink(missing_ok=True)
-        return freed
+        return self._files.clear()
 
     @property
     def limit(self) -> int:
         """The size, in bytes, that the entries may have together."""
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return int(json.loads(self._settings.read_text())["limit"])
+            return int(json.loads((self.folder / _SETTINGS).read_text())["limit"])
         return _DEFAULT_LIMIT
 
     @limit.setter
     def limit(self, size: int) -> None:
         if size < 0:
             raise InputError("The cache's size limit cannot be negative: choose 0 or more.")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(self._settings) as partial:
-            partial.write_text(json.dumps({"limit": size}))
-        self._shrink(keep=None)
-
-    @property
-    def _settings(self) -> Path:
-        return self.folder / "settings.json"
-
-    def _entries(self) -> Iterator[Entry]:
-        for path in self.folder.glob("*.safetensors"):
-            with suppress(FileNotFoundError):
-                status = path.stat()
-                name, policy = _described(path)
-                yield Entry(path, name, policy, status.st_size, status.st_mtime)
+        try:
+            with self._files.locked(_SETTINGS), self._files.written(_SETTINGS) as partial:
+                partial.write_text(json.dumps({"limit": size}))
+        except OSError as error:
+            raise OutputError(f"The limit could not be kept in {self.folder} ({error.strerror}).") from error
+        self._files.shrink(size)
 
     def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, step: Step | None) -> TrainedModel:
         level = compressed(model, policy, step)
         try:
-            with whole_file(path) as partial:
+            with self._files.written(path.name) as partial:
                 save(level, partial)
-        except OutputError as error:
-            _log.warning("The compressed weights could not be kept: %s", error)
-        self._shrink(keep=path)
+        except OSError as error:
+            reason = "the disk is full" if is_full_disk(error) else error.strerror or error
+            _log.warning("The compressed weights could not be kept in %s: %s.", self.folder, reason)
+        self._files.shrink(self.limit, keep=path.name)
         return level
-
-    def _shrink(self, keep: Path | None) -> None:
-        """Remove what was used longest ago until the limit holds; never the entry in use."""
-        entries = self.entries()
-        excess = sum(entry.size for entry in entries) - self.limit
-        for entry in reversed(entries):
-            if excess > 0 and entry.path != keep and _remove(entry.path):
-                excess -= entry.size
 
 
 def _as_compressed(model: TrainedModel, policy: RankPolicy) -> TrainedModel:
@@ -160,16 +154,6 @@ def _read(path: Path) -> TrainedModel | None:
     except ModelError as error:
         _log.warning("A cached level is made anew: %s", error)
         return None
-    os.utime(path)
+    with suppress(OSError):  # a folder that is only read
+        os.utime(path)
     return model
-
-
-def _remove(path: Path) -> bool:
-    lock = path.with_suffix(".lock")
-    try:
-        with FileLock(lock, timeout=0):
-            path.unlink(missing_ok=True)
-    except (Timeout, OSError):
-        return False
-    lock.unlink(missing_ok=True)
-    return True

@@ -1,6 +1,5 @@
 """Results reach their file whole or not at all."""
 
-import errno
 import os
 import re
 import tempfile
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ..errors import OutputError
+from ..errors import OutputError, is_full_disk
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
@@ -104,7 +103,7 @@ def system_errors() -> Iterator[None]:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if is_full_disk(error):
         return OutputError(f"{path} could not be written, the disk is full: free some space or choose another folder.")
     reason = error.strerror or str(error)
     return OutputError(f"{path} cannot be written ({reason}): choose another folder or ask for access to this one.")

@@ -232,5 +232,5 @@ def _cache_info() -> Json:
         {"path": str(e.path), "model": e.model, "policy": dict(e.policy), "size": e.size, "used": e.used}
         for e in cache.entries()
     ]
-    size = sum(e.size for e in cache.entries()) + Store(cache.folder).size
+    size = cache.size + Store(cache.folder).size
     return {"folder": str(cache.folder), "limit": cache.limit, "size": size, "entries": entries}
