@@ -31,6 +31,7 @@ from TuckerSegLib.inference.patches import patches_of
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.volumes.phantoms.phantom import phantom
 from TuckerSegLib.volumes.phantoms.seeds import TESTS, TRAINING
 from TuckerSegLib.volumes.sources import volumes_of
@@ -90,14 +91,15 @@ def test_the_callers_network_stays_and_equal_data_give_equal_weights(patches: Te
 
 
 def test_the_report_and_the_ranks_are_those_of_compress(patches: Tensor) -> None:
-    network, steps = small(), list[tuple[int, int]]()
+    network, told = small(), list[Event]()
     _, plain = compress(network, Relative(0.5), patch=(1, 16, 16, 16))
     small_one, report = calibrate(
-        network, Relative(0.5), patches, fit=FIT, patch=(1, 16, 16, 16), step=lambda *at: steps.append(at)
+        network, Relative(0.5), patches, fit=FIT, patch=(1, 16, 16, 16), progress=Progress(told.append)
     )
     assert chosen_ranks(report) == chosen_ranks(plain)
     assert report.parameters == plain.parameters == count_parameters(small_one)
     assert report.multiply_adds == plain.multiply_adds
+    steps = [(event.number, event.count) for event in told if event.count]
     assert steps == [(n + 1, len(plain.layers)) for n in range(len(plain.layers))]
 
 

@@ -27,7 +27,7 @@ from TuckerSegLib.engines.tuned_ranks import Fitted
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
-from TuckerSegLib.progress import Event
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.segmentation import one_model
 from TuckerSegLib.segmentation import prepare as pipeline
 from TuckerSegLib.store import Store
@@ -339,10 +339,11 @@ class TestPipeline:
         def ready() -> list[Event]:
             told.clear()
             policy = Fitted(Relative(0.5))
-            pipeline.make_ready(model, policy, engine="fused", cache=Cache(tmp_path / "cache"), progress=told.append)
+            progress = Progress(told.append)
+            pipeline.make_ready(model, policy, engine="fused", cache=Cache(tmp_path / "cache"), progress=progress)
             return [progress_of(progress_as_json(step)) for step in told if step.stage == "measure"]
 
-        numbers = [step.number for step in ready()]
+        numbers = [step.number for step in ready() if step.count]
         assert set(numbers) <= set(range(1, len(convolutions(model.network_without_data())) + 1))
         assert len(set(numbers)) > 1 and numbers == sorted(numbers)
         assert not ready()

@@ -36,7 +36,7 @@ class Told(LayerTimes):
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         return self._told.get(ranks, self._otherwise)
 
-    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks) -> bool:
+    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         return ranks in self._told
 
     def keep(self) -> None:

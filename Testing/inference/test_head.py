@@ -24,6 +24,7 @@ from TuckerSegLib.inference.predict import predict
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
+from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.segmentation.prepare import ORIGINAL, Ready, make_ready
 from TuckerSegLib.volumes.volume import Geometry, Volume
@@ -126,8 +127,8 @@ def test_interpolated_features_have_the_labels_of_interpolated_scores(
     bias = torch.randn(outputs, generator=random) - 2 * regions
     head = Head(torch.randn((outputs, 3), generator=random), bias)
     scores = torch.cat([head.output(index, features) for index in range(outputs)])
-    ours = labels_of(features, model, properties, lambda done, steps: None, head)
-    theirs = labels_of(scores, model, properties, lambda done, steps: None)
+    ours = labels_of(features, model, properties, Progress(), head)
+    theirs = labels_of(scores, model, properties, Progress())
     assert ours.dtype == theirs.dtype
     assert len(np.unique(theirs)) > 2
     assert (ours == theirs).mean() >= EQUAL
@@ -202,4 +203,4 @@ def test_features_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     }
     head = Head(torch.ones(40, 2), torch.zeros(40))
     with pytest.raises(ModelError, match="not finite"):
-        labels_of(torch.full((2, 4, 4, 4), torch.nan), model, properties, lambda done, steps: None, head)
+        labels_of(torch.full((2, 4, 4, 4), torch.nan), model, properties, Progress(), head)

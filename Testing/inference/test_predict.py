@@ -31,7 +31,7 @@ from TuckerSegLib.inference.orientation import read, spacing_as_written
 from TuckerSegLib.inference.predict import predict
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.progress import Cancellation, Event
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
@@ -220,7 +220,7 @@ def test_labelling_one_output_at_a_time_is_nnunets_export(
     theirs = convert_predicted_logits_to_segmentation_with_correct_shape(
         logits, model.plans_manager, model.configuration_manager, model.label_manager, properties
     )
-    ours = labels_of(logits, model, properties, lambda done, steps: None)
+    ours = labels_of(logits, model, properties, Progress())
     assert ours.dtype == theirs.dtype
     np.testing.assert_array_equal(ours, theirs)
 
@@ -322,7 +322,7 @@ def no_thread_left() -> Iterator[None]:
 
 def test_progress_runs_from_nothing_to_all(model: TrainedModel, volume: Volume) -> None:
     told = Told()
-    _, seconds = predict(model, model.network(), model.load_weights(), volume, device=CPU, progress=told)
+    _, seconds = predict(model, model.network(), model.load_weights(), volume, device=CPU, progress=Progress(told))
     stages = [step.stage for step in told.steps]
     assert list(dict.fromkeys(stages)) == ["preprocess", "predict", "postprocess"] == list(seconds)
     assert stages.count("predict") >= CALLS
@@ -337,37 +337,37 @@ def test_progress_runs_from_nothing_to_all(model: TrainedModel, volume: Volume) 
 @pytest.mark.usefixtures("no_thread_left")
 @pytest.mark.parametrize("call", [1, 2, 5, CALLS])
 def test_cancelling_ends_with_the_current_call(model: TrainedModel, volume: Volume, call: int) -> None:
-    cancellation = Cancellation()
-    network = Counted(model.network(), lambda calls: cancellation.cancel() if calls == call else None)
+    progress = Progress()
+    network = Counted(model.network(), lambda calls: progress.cancel() if calls == call else None)
     with pytest.raises(Cancelled):
-        predict(model, network, model.load_weights(), volume, device=CPU, cancellation=cancellation)
+        predict(model, network, model.load_weights(), volume, device=CPU, progress=progress)
     assert network.calls == call
 
 
 @pytest.mark.usefixtures("no_thread_left")
 @pytest.mark.parametrize("stage", ["preprocess", "predict", "postprocess"])
 def test_cancelling_works_in_every_stage(model: TrainedModel, volume: Volume, stage: str) -> None:
-    cancellation = Cancellation()
     stages: list[str] = []
 
-    def cancel_there(progress: Event) -> None:
-        stages.append(progress.stage)
-        if progress.stage == stage:
-            cancellation.cancel()
+    def cancel_there(event: Event) -> None:
+        stages.append(event.stage)
+        if event.stage == stage:
+            progress.cancel()
 
+    progress = Progress(cancel_there)
     with pytest.raises(Cancelled):
-        our_labels(model, volume, progress=cancel_there, cancellation=cancellation)
+        our_labels(model, volume, progress=progress)
     assert stages.count(stage) == 1
     assert stages[-1] == stage
 
 
 @pytest.mark.usefixtures("no_thread_left")
 def test_cancelling_from_another_thread(model: TrainedModel, volume: Volume) -> None:
-    cancellation, running = Cancellation(), threading.Event()
+    progress, running = Progress(), threading.Event()
 
     def cancel() -> None:
         running.wait()
-        cancellation.cancel()
+        progress.cancel()
 
     canceller = threading.Thread(target=cancel)
     canceller.start()
@@ -378,15 +378,16 @@ def test_cancelling_from_another_thread(model: TrainedModel, volume: Volume) -> 
 
     network = Counted(model.network(), in_call)
     with pytest.raises(Cancelled):
-        predict(model, network, model.load_weights(), volume, device=CPU, cancellation=cancellation)
+        predict(model, network, model.load_weights(), volume, device=CPU, progress=progress)
     assert network.calls == 1
 
 
 def test_a_run_cancelled_beforehand_does_not_start(model: TrainedModel, volume: Volume) -> None:
-    cancellation, told = Cancellation(), Told()
-    cancellation.cancel()
+    told = Told()
+    progress = Progress(told)
+    progress.cancel()
     with pytest.raises(Cancelled):
-        our_labels(model, volume, progress=told, cancellation=cancellation)
+        our_labels(model, volume, progress=progress)
     assert told.steps == []
 
 
@@ -404,13 +405,13 @@ def test_an_error_of_the_network_is_the_runs_error(model: TrainedModel, volume: 
 
 
 @pytest.mark.usefixtures("no_thread_left")
-def test_an_error_of_the_progress_callback_is_the_runs_error(model: TrainedModel, volume: Volume) -> None:
+def test_an_error_of_whoever_is_told_is_the_runs_error(model: TrainedModel, volume: Volume) -> None:
     def fail(progress: Event) -> None:
         if progress.seconds_left is not None:
             raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        our_labels(model, volume, progress=fail)
+        our_labels(model, volume, progress=Progress(fail))
 
 
 def test_an_answer_that_is_not_finite_is_refused(model: TrainedModel, volume: Volume) -> None:

@@ -30,7 +30,7 @@ from TuckerSegLib.models.totalsegmentator import download, weights
 from TuckerSegLib.models.totalsegmentator.download import Source, fetch, install
 from TuckerSegLib.models.totalsegmentator.tasks import Network, Task, task, task_names
 from TuckerSegLib.models.totalsegmentator.weights import check_installed, import_archive, is_installed, weights_folder
-from TuckerSegLib.progress import Cancellation, Event
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.segmentation import session
 from TuckerSegLib.segmentation.prepare import make_ready
 from TuckerSegLib.segmentation.session import segment_any
@@ -290,10 +290,10 @@ def test_a_full_disk_is_told_before_anything_is_unpacked(
 
 
 def test_weights_are_installed_with_progress(home: Path, server: Server, served: Task) -> None:
-    told: list[tuple[str, int, int]] = []
-    new = install(served, report=lambda *values: told.append(values))
+    told: list[Event] = []
+    new = install(served, progress=Progress(told.append))
     assert new == [only_network().dataset] and is_installed(task(FASTEST))
-    assert told[-1] == (only_network().dataset, len(server.content), len(server.content))
+    assert (told[0], told[-1]) == (Event("download", 0.0, None), Event("download", 1.0, 0.0))
     assert left_in(weights_folder()) == new
     assert install(served) == [] and len(server.asked) == 1
 
@@ -317,7 +317,7 @@ def test_a_download_goes_on_in_another_run(home: Path, server: Server, served: T
 def test_a_file_that_changed_meanwhile_is_fetched_anew(tmp_path: Path, server: Server) -> None:
     (tmp_path / "file.part").write_bytes(b"older")
     (tmp_path / "file.mark").write_text('"older"')
-    fetch(Source(server.url), tmp_path / "file.part", lambda *_: None)
+    fetch(Source(server.url), tmp_path / "file.part", Progress())
     assert (tmp_path / "file.part").read_bytes() == server.content
 
 
@@ -441,10 +441,10 @@ def shell(*arguments: str) -> str:
 def test_the_worker_runs_a_task_and_knows_what_its_levels_cost(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
     arguments = {"model": FASTEST, "device": "cpu", "engine": "torch"}
-    answer = Service().answer("segment", arguments, ct(), lambda _: None, Cancellation())
+    answer = Service().answer("segment", arguments, ct(), Progress())
     assert answer.label_map is not None and answer.label_map.names == task(FASTEST).structures
     assert np.array_equal(answer.label_map.labels, segment_task(ct(), FASTEST, device="cpu").label_map.labels)
-    levels = Service().answer("levels", {"model": FASTEST}, None, lambda _: None, Cancellation()).result["levels"]
+    levels = Service().answer("levels", {"model": FASTEST}, None, Progress()).result["levels"]
     assert [level["factor"] for level in levels] == list(LEVELS) and levels[0]["parameters_removed"] == 0
 
 
@@ -460,7 +460,7 @@ def test_the_worker_keeps_a_tasks_networks_ready(made: Path, monkeypatch: pytest
     service, labels = Service(), []
     for factor in (0.5, 0.5, 1.0):
         arguments = {"model": FASTEST, "device": "cpu", "engine": "torch", "factor": factor}
-        answer = service.answer("segment", arguments, ct(), lambda _: None, Cancellation())
+        answer = service.answer("segment", arguments, ct(), Progress())
         assert answer.label_map is not None
         labels.append(answer.label_map.labels)
     assert len(prepared) == 2
@@ -474,17 +474,17 @@ def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
     told: list[Event] = []
     cache = Cache(tmp_path / "cache")
     policy = Relative(0.5, 2)
-    first = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=told.append)
+    first = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=Progress(told.append))
     again = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache)
     assert (first.cache_hit, again.cache_hit) == (False, True)
     assert np.array_equal(first.label_map.labels, again.label_map.labels)
     fractions = [progress.fraction for progress in told]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
-    cancellation = Cancellation()
 
-    def stop(progress: Event) -> None:
-        if progress.stage == "predict":
-            cancellation.cancel()
+    def stop(event: Event) -> None:
+        if event.stage == "predict":
+            stopped.cancel()
 
+    stopped = Progress(stop)
     with pytest.raises(Cancelled):
-        segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=stop, cancellation=cancellation)
+        segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=stopped)

@@ -16,6 +16,8 @@ import slicerhost
 from support.paths import ROOT
 from support.trained_folders import make_folder
 
+from TuckerSegLib.progress import Progress
+
 MODULE = ROOT / "TuckerSeg" / "TuckerSeg.py"
 CHECKER = ROOT.parent / "shared" / "tools" / "check_scripted_module.py"
 STRUCTURES = ["liver", "spleen", "kidney_left", "kidney_right"]
@@ -395,8 +397,9 @@ class TestModels:
     ) -> None:
         asked: list[str] = []
 
-        def install(task: Any, report: Callable[[str, int, int], None]) -> None:
-            report("297", 1, 2)
+        def install(task: Any, progress: Progress) -> None:
+            progress.stage("download")
+            progress.step(1, 2)
             asked.append(task.name)
 
         monkeypatch.setattr("TuckerSegLib.models.totalsegmentator.download.install", install)

@@ -76,8 +76,8 @@ def compress(
     as_json: Json = False,
 ) -> None:
     """Compress a model into one file that can be handed on."""
+    from ..models.cache import Cache
     from ..models.compressed import SUFFIX, save
-    from ..segmentation.prepare import level_of
     from ..segmentation.recipes import fitted_on, policy_of
     from ..volumes.output import check_writable, whole_file
     from . import console
@@ -90,7 +90,7 @@ def compress(
         chosen = policy_of(policy, opened, factor=factor, share=share, minimum=minimum, measure=measure)
         chosen = fitted_on(calibrate, opened, chosen) if calibrate else chosen
         with console.progress_bar() as progress:
-            level, hit = level_of(opened, chosen, progress=progress)
+            level, hit = Cache().level(opened, chosen, progress)
         with whole_file(output) as partial:
             save(level, partial)
         assert level.compression is not None

@@ -12,7 +12,7 @@ from ..decomposition.policies import Relative
 from ..errors import OutputError
 from ..models.installed import SAMPLE
 from ..models.opening import open_model
-from ..progress import Event, ProgressCallback
+from ..progress import Progress
 from ..segmentation.one_model import Result, segment
 from ..segmentation.prepare import ORIGINAL
 from ..segmentation.recipes import fitted_to_scan
@@ -70,7 +70,7 @@ class Outcome:
         }
 
 
-def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
+def run(folder: Path, progress: Progress | None = None) -> Outcome:
     """Segment the phantom at every level, fitted to it; write the CT, a `.seg.nrrd` a level, a picture into `folder`.
 
     Raises:
@@ -90,9 +90,10 @@ def run(folder: Path, progress: ProgressCallback | None = None) -> Outcome:
     volume = volume_from_node(node)
     model = open_model(SAMPLE)
     label_maps, outcomes = [], []
+    progress = progress or Progress()
     for number, factor in enumerate(LEVELS):
         policy = fitted_to_scan(model, volume, Relative(factor)) if factor < 1 else ORIGINAL
-        result = segment(volume, model, policy, engine="fused", progress=_part(progress, number))
+        result = segment(volume, model, policy, engine="fused", progress=progress.part(number, len(LEVELS)))
         label_maps.append(result.label_map)
         _keep(result.label_map, node, folder / f"factor_{factor:g}.seg.nrrd")
         parameters = count_parameters(result.level.network_without_data())
@@ -179,16 +180,6 @@ def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, or
         parameters,
         result.cache_hit,
     )
-
-
-def _part(progress: ProgressCallback | None, number: int) -> ProgressCallback | None:
-    """The progress of one level as a share of all levels'."""
-
-    def show(step: Event) -> None:
-        assert progress
-        progress(Event(step.stage, (number + step.fraction) / len(LEVELS), step.seconds_left))
-
-    return show if progress else None
 
 
 def _add_volume(scene: "vtkMRMLScene", image: Volume, path: Path) -> "vtkMRMLScalarVolumeNode":

@@ -1,7 +1,5 @@
 """`tuckerseg models`: what is on this computer, and how more of it comes here."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +8,6 @@ import typer
 from .options import Json
 
 if TYPE_CHECKING:
-    from ..models.totalsegmentator.download import Report
     from ..models.totalsegmentator.tasks import Task
 
 app = typer.Typer(help="The models on this computer, and TotalSegmentator's tasks.", invoke_without_command=True)
@@ -50,8 +47,8 @@ def install(
     from ..models.totalsegmentator.tasks import task
     from . import console
 
-    with console.json_alone(as_json), _bytes_bar() as report:
-        new = download.install(task(name), license_number, report)
+    with console.json_alone(as_json), console.progress_bar() as progress:
+        new = download.install(task(name), license_number, progress)
     _say(new, as_json)
 
 
@@ -98,21 +95,3 @@ def _row(known: "Task") -> tuple[str, ...]:
 
     needed, here = ("needed" if known.licensed else ""), ("yes" if is_installed(known) else "")
     return known.name, known.modality, str(len(known.structures)), needed, here
-
-
-@contextmanager
-def _bytes_bar() -> "Iterator[Report]":
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    from .console import errors
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, transient=True) as bar:
-        bars: dict[str, TaskID] = {}
-
-        def report(name: str, done: int, total: int) -> None:
-            if name not in bars:
-                bars[name] = bar.add_task(name)
-            bar.update(bars[name], completed=done, total=total or None)
-
-        yield report

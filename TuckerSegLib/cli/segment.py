@@ -12,14 +12,14 @@ from ..errors import Cancelled, InputError, NotEnoughMemory, OutputError, Worker
 from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES
 
 if TYPE_CHECKING:
-    from ..progress import ProgressCallback
+    from ..progress import Progress
     from ..segmentation.request import Request
     from ..segmentation.result import Segmentation
     from ..volumes.volume import LabelMap, Volume
 
 Summary = dict[str, Any]
 
-Segmenter = Callable[["Volume", "Request", "ProgressCallback"], "Segmentation"]
+Segmenter = Callable[["Volume", "Request", "Progress"], "Segmentation"]
 
 _OF_ONE_SCAN = (InputError, NotEnoughMemory, WorkerError)
 """What can be wrong with one scan of many; everything else would be wrong with all of them."""
@@ -151,7 +151,7 @@ def _segment_folder(scans: Sequence[Scan], request: "Request", standard_names: b
     try:
         with _segmenter(in_process) as segmenter, console.progress_bar() as progress:
             for number, scan in enumerate(scans):
-                part = _part(progress, number, len(scans))
+                part = progress.part(number, len(scans))
                 try:
                     done.append(_segment(segmenter, scan, request, standard_names, part))
                 except _OF_ONE_SCAN as error:
@@ -163,7 +163,7 @@ def _segment_folder(scans: Sequence[Scan], request: "Request", standard_names: b
 
 
 def _segment(
-    segmenter: Segmenter, scan: Scan, request: "Request", standard_names: bool, progress: "ProgressCallback"
+    segmenter: Segmenter, scan: Scan, request: "Request", standard_names: bool, progress: "Progress"
 ) -> Summary:
     from ..volumes.files import read_volume, write_segmentation
 
@@ -183,7 +183,7 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
 
     client = Client()
 
-    def segment(volume: "Volume", request: "Request", progress: "ProgressCallback") -> "Segmentation":
+    def segment(volume: "Volume", request: "Request", progress: "Progress") -> "Segmentation":
         finished: Segmentation = client.segment(volume, request).wait(progress)
         for warning in finished.warnings:
             say_warning(warning)
@@ -197,29 +197,17 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
 
 
 def _segmenter_here() -> Segmenter:
-    from ..progress import Cancellation
     from ..segmentation.result import Segmentation
     from ..worker.service import Service
 
     service = Service()
 
-    def segment(volume: "Volume", request: "Request", progress: "ProgressCallback") -> Segmentation:
-        answer = service.answer("segment", asdict(request), volume, progress, Cancellation())
+    def segment(volume: "Volume", request: "Request", progress: "Progress") -> Segmentation:
+        answer = service.answer("segment", asdict(request), volume, progress)
         assert answer.label_map is not None
         return Segmentation(answer.label_map, **answer.result)
 
     return segment
-
-
-def _part(progress: "ProgressCallback", number: int, count: int) -> "ProgressCallback":
-    """The progress of one scan as a share of all scans'."""
-    from ..progress import Event
-
-    def show(step: Event) -> None:
-        left = step.seconds_left if number == count - 1 else None
-        progress(Event(f"{number + 1} of {count}", (number + step.fraction) / count, left))
-
-    return show
 
 
 def _summary(finished: "Segmentation", output: Path) -> Summary:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import nn
 
+from ..progress import Progress
 from ..threads import set_threads
 from .counting import convolutions, count_parameters, multiply_adds
 from .policies import RankPolicy
 from .tucker import Convolution, Ranks, TuckerConv, kernel_of
-
-Step = Callable[[int, int], None]
-"""Called with (layers done, layers in all)."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +56,20 @@ def compress(
     *,
     patch: Sequence[int] | None = None,
     in_place: bool = False,
-    step: Step | None = None,
+    progress: Progress | None = None,
 ) -> tuple[nn.Module, Report]:
     """Replace the network's convolutions by their decompositions at the policy's ranks.
 
     Args:
         network: left untouched unless `in_place`; modules registered under several names are replaced under all.
         patch: the input's shape as (C, *spatial), to count multiply-adds for.
-        step: told of progress, layer by layer.
+        progress: told of the stage "compress", layer by layer.
+
+    Raises:
+        Cancelled: `progress` was cancelled; at the latest after the current layer.
     """
+    progress = progress or Progress()
+    progress.stage("compress")
     network = network if in_place else copy.deepcopy(network)
     layers = convolutions(network)
     ranks = policy.choose(layers)
@@ -75,11 +78,10 @@ def compress(
     with _one_thread_a_layer() as pool:
         jobs = [pool.submit(_decomposed, name, layer, ranks.get(name)) for name, layer in layers.items()]
         for done, (layer, job) in enumerate(zip(layers.values(), jobs, strict=True)):
+            progress.step(done, len(layers))
             replacement, report = job.result()
             swap(network, {layer: replacement})
             reports.append(report)
-            if step:
-                step(done + 1, len(layers))
     work_after = patch and multiply_adds(network, patch)
     return network, Report(
         tuple(reports),

@@ -3,7 +3,7 @@
 import logging
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, TuckerSegError, is_lack_of_memory
+from ..progress import Progress
 from ..store import Store
 from .base import Engine, Prepared, Source
 from .folds import Folds
@@ -21,8 +22,6 @@ from .openvino import OpenVinoEngine
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
-
-Check = Callable[[], None]
 
 _ROUNDS = 3
 """After a first one: what a computer does besides may slow down one run, hardly the best of several."""
@@ -47,21 +46,22 @@ def prepared(
     device: torch.device,
     engine: str,
     store: Store,
-    check: Check = lambda: None,
-    measuring: Check = lambda: None,
+    progress: Progress | None = None,
 ) -> Folds:
     """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
 
-    `check` is called before whatever takes long, and may raise to stop; `measuring` once before engines are measured.
+    `progress` is told of the stage "measure" where engines are measured.
 
     Raises:
+        Cancelled: `progress` was cancelled.
         InputError: there is no such engine, or it does not run on `device`.
     """
+    progress = progress or Progress()
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
-        order, measured = _fastest_first(folds[0], device, order, store, check, measuring)
-        return Folds([*measured, *_all(folds[len(measured) :], device, order, check)])
-    return Folds(_all(folds, device, order, check))
+        order, measured = _fastest_first(folds[0], device, order, store, progress)
+        return Folds([*measured, *_all(folds[len(measured) :], device, order, progress)])
+    return Folds(_all(folds, device, order, progress))
 
 
 class Dependable:
@@ -130,24 +130,26 @@ def _order(name: str, available: Sequence[Engine], device: torch.device) -> list
     return usable[[engine.name for engine in usable].index(name) :]
 
 
-def _all(folds: Sequence[Source], device: torch.device, order: Sequence[Engine], check: Check) -> list[Dependable]:
+def _all(
+    folds: Sequence[Source], device: torch.device, order: Sequence[Engine], progress: Progress
+) -> list[Dependable]:
     networks = []
     for fold in folds:
-        check()
+        progress.check()
         networks.append(Dependable(fold, device, order))
     return networks
 
 
 def _fastest_first(
-    source: Source, device: torch.device, order: list[Engine], store: Store, check: Check, measuring: Check
+    source: Source, device: torch.device, order: list[Engine], store: Store, progress: Progress
 ) -> tuple[list[Engine], list[Dependable]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
     key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
     if known in [engine.name for engine in order]:
         return _beginning_with(known, order), []
-    measuring()
-    fastest, seconds = _timed(source, device, order, check)
+    progress.stage("measure")
+    fastest, seconds = _timed(source, device, order, progress)
     store.write_json(key, {"engine": fastest.engine, "seconds": seconds})
     times = ", ".join(f"{engine} {best:.3g} s" for engine, best in seconds.items())
     _log.info("%s runs this network fastest on this computer: %s a patch.", fastest.engine, times)
@@ -169,7 +171,7 @@ def _version(package: str) -> str:
 
 
 def _timed(
-    source: Source, device: torch.device, order: list[Engine], check: Check
+    source: Source, device: torch.device, order: list[Engine], progress: Progress
 ) -> tuple[Dependable, dict[str, float]]:
     """The network as the engine prepares it that runs it fastest, and the seconds of all.
 
@@ -179,24 +181,24 @@ def _timed(
     fastest: _Timed | None = None
     seconds: dict[str, list[float]] = {}
     for engine in order:
-        check()
+        progress.check()
         other = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
         other.run(patch)
         if other.network.engine not in seconds:
             seconds[other.network.engine] = other.seconds
-            fastest = _faster(fastest, other, patch, check) if fastest else other
+            fastest = _faster(fastest, other, patch, progress) if fastest else other
         del other
         give_back()
     assert fastest is not None
     return fastest.network, {name: min(runs) for name, runs in seconds.items()}
 
 
-def _faster(one: _Timed, other: _Timed, patch: Tensor, check: Check) -> _Timed:
+def _faster(one: _Timed, other: _Timed, patch: Tensor, progress: Progress) -> _Timed:
     """In turns, several times."""
     for _ in range(_ROUNDS):
         best = min(one.best, other.best)
         for network in (one, other):
-            check()
+            progress.check()
             if network.best <= _HOPELESS * best or len(network.seconds) < 2:
                 network.run(patch)
     return min(one, other, key=lambda network: network.best)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..decomposition.tucker import Convolution, Ranks, TuckerConv
+from ..progress import Progress
 from ..store import Store
 from .base import Source
 from .fused.channels_last import channels_last
@@ -32,11 +33,11 @@ _POINTWISE = {4: nn.Conv3d, 3: nn.Conv2d}
 class LayerTimes:
     """Seconds that layers take in the fused engine; what was measured before is read from `store`.
 
-    `check` is called before each measurement, and may raise to stop.
+    Whoever cancels `progress` ends it before the next measurement.
     """
 
-    def __init__(self, store: Store, check: Callable[[], None] = lambda: None) -> None:
-        self._store, self._check = store, check
+    def __init__(self, store: Store, progress: Progress | None = None) -> None:
+        self._store, self._progress = store, progress or Progress()
         threads = torch.get_num_threads()
         self._key = f"layer times {_FORMAT} {platform.node()} {platform.processor()} {threads} {torch.__version__}"
         self._known: dict[str, float] = store.read_json(self._key) or {}
@@ -45,12 +46,12 @@ class LayerTimes:
         """Of a layer with its norm and activation on an input (C, *spatial), cropped where it is large."""
         name = _name(layer, shape, ranks)
         if name not in self._known:
-            self._check()
+            self._progress.check()
             small = cropped(shape)
             self._known[name] = best_seconds(_prepared(alone(layer, ranks), small), small)
         return self._known[name]
 
-    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks) -> bool:
+    def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         """Whether `seconds` would answer at once."""
         return _name(layer, shape, ranks) in self._known
 

@@ -6,7 +6,7 @@ form and its decompositions at no less than the published ranks, the fastest; of
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..decomposition.counting import convolutions, input_shapes
@@ -14,6 +14,7 @@ from ..decomposition.policies import RankPolicy, Relative, Settings, is_smaller
 from ..decomposition.published import LEVELS
 from ..decomposition.tucker import Convolution, Ranks
 from ..models.nnunet import TrainedModel
+from ..progress import Progress
 from .layer_times import LayerTimes
 
 _MULTIPLES = (1, 8, 16)
@@ -60,23 +61,30 @@ def fitted(
     model: TrainedModel,
     published: Relative,
     times: LayerTimes,
-    layer_is_next: Callable[[int, int], None] = lambda number, count: None,
+    progress: Progress | None = None,
 ) -> RankPolicy:
     """The level as this computer runs it best; the original network where no layer gains.
 
     Where a layer has been timed at the levels above, it may also take what it could take there: none is slower then.
-    `layer_is_next` is told its number, from 1, and how many there are.
+    `progress` is told of the stage "measure" where layers have to be measured.
+
+    Raises:
+        Cancelled: `progress` was cancelled.
     """
+    progress = progress or Progress()
     network = model.network_without_data()
     layers = convolutions(network)
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
     above = [Relative(level, published.minimum).choose(layers) for level in LEVELS if published.factor < level < 1]
     wanted = published.choose(layers)
     best = {}
-    for number, (name, layer) in enumerate(layers.items(), 1):
-        layer_is_next(number, len(layers))
+    for done, (name, layer) in enumerate(layers.items()):
         known = [r for level in above for r in _options(layer, level[name]) if times.is_known(layer, shapes[name], r)]
-        best[name] = _best(layer, shapes[name], {*_options(layer, wanted[name]), *known}, times)
+        forms: list[Ranks | None] = [None, *sorted({*_options(layer, wanted[name]), *known}, reverse=True)]
+        if not all(times.is_known(layer, shapes[name], form) for form in forms):
+            progress.stage("measure")
+            progress.step(done, len(layers))
+        best[name] = _best(layer, shapes[name], forms, times)
     times.keep()
     ranks = {name: found for name, found in best.items() if found}
     return Chosen(published, ranks) if ranks else Relative(1.0)
@@ -93,9 +101,8 @@ def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
     return Ranks(min(out, layer.out_channels), min(into, layer.in_channels))
 
 
-def _best(layer: Convolution, shape: tuple[int, ...], options: set[Ranks], times: LayerTimes) -> Ranks | None:
-    """The most accurate of the fastest forms; None for the layer as it is."""
-    forms: list[Ranks | None] = [None, *sorted(options, reverse=True)]
+def _best(layer: Convolution, shape: tuple[int, ...], forms: Sequence[Ranks | None], times: LayerTimes) -> Ranks | None:
+    """The most accurate of the fastest `forms`, of which None is the layer as it is."""
     seconds = [times.seconds(layer, shape, form) for form in forms]
     limit = min(seconds) * _AS_FAST
     return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)

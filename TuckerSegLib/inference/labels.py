@@ -14,9 +14,10 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..models.nnunet import TrainedModel
+from ..progress import Progress
 from .head import Head
 from .interpolation import Properties, linear, shape_wanted, spacings
-from .voxel_labels import BeforeStep, Choose, Deciding
+from .voxel_labels import Choose, Deciding
 
 Scores = npt.NDArray[np.floating]
 
@@ -24,17 +25,17 @@ Labels = npt.NDArray[np.unsignedinteger]
 
 
 def labels_of(
-    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None = None
+    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None = None
 ) -> Labels:
     """The label map (z, y, x) of an image from the network's `answers`, (channels, *preprocessed shape).
 
-    They are the features that `head` takes; without one they are the scores. `before` is told how many of all steps
-    are done before each, and may raise to stop.
+    They are the features that `head` takes; without one they are the scores.
 
     Raises:
+        Cancelled: `progress` was cancelled.
         ModelError: the network answered with numbers that are not finite.
     """
-    inside = _inside(answers, model, properties, before, head)
+    inside = _inside(answers, model, properties, progress, head)
     labels = np.zeros(properties["shape_before_cropping"], inside.dtype)
     labels[tuple(slice(first, end) for first, end in properties["bbox_used_for_cropping"])] = inside
     return labels.transpose(model.plans_manager.transpose_backward)
@@ -45,17 +46,17 @@ def resampling_is_needed(answers: Tensor, properties: Properties) -> bool:
 
 
 def _inside(
-    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
+    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
 ) -> Labels:
     """The labels of the cropped image."""
     grid = linear(model, properties, answers.shape[1:])
     if head is None or grid is None:
         compared = _drawn_regions if model.label_manager.has_regions else _best_labels
-        return compared(_resampled(answers, model, properties, before, head), model)
+        return compared(_resampled(answers, model, properties, progress, head), model)
     deciding = Deciding(answers, head, _choose(model), _label_type(model))
     if resampling_is_needed(answers, properties):
-        return deciding.labels_between(grid, before)
-    return deciding.labels(before)
+        return deciding.labels_between(grid, progress)
+    return deciding.labels(progress)
 
 
 def _choose(model: TrainedModel) -> Choose:
@@ -68,13 +69,13 @@ def _choose(model: TrainedModel) -> Choose:
 
 
 def _resampled(
-    answers: Tensor, model: TrainedModel, properties: Properties, before: BeforeStep, head: Head | None
+    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
 ) -> Iterator[Scores]:
     """Each output on the cropped image's grid, by the model's own resampling."""
     spacing, image_spacing = spacings(model, properties)
     outputs = head.outputs if head else len(answers)
     for index in range(outputs):
-        before(index, outputs)
+        progress.step(index, outputs)
         output = head.output(index, answers) if head else answers[index : index + 1]
         if not torch.isfinite(output).all():
             raise ModelError("The network's answer is not finite: the model is damaged or the image not of its kind.")

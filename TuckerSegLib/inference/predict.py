@@ -1,7 +1,6 @@
 """One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
 
 from collections.abc import Mapping, Sequence
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.nnunet import TrainedModel
-from ..progress import Cancellation, Event, ProgressCallback
+from ..progress import Progress
 from ..volumes.volume import Volume
 from .head import Head
 from .interpolation import Properties
@@ -34,8 +33,7 @@ def predict(
     device: torch.device,
     step: float = 0.5,
     head: Head | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Labels, dict[str, float]]:
     """Segment a volume; with `model.network()` and `model.load_weights()` the labels are nnUNetv2_predict's.
 
@@ -47,18 +45,20 @@ def predict(
     Raises:
         InputError: the volume's channels are not those the model needs.
         ModelError: the model cannot read 3D images, or its answer is not finite.
-        Cancelled: `cancellation` was asked for; at the latest after the network's current call.
+        Cancelled: `progress` was cancelled; at the latest after the network's current call.
     """
     _check_channels(model, volume)
-    run = _Run(progress, cancellation or Cancellation())
-    run.enter("preprocess")
+    run = (progress or Progress()).part()
+    run.stage("preprocess")
     image = read(volume, model.plans["image_reader_writer"])
     data, properties = preprocess(model, image)
-    run.enter("predict")
-    answers = _answers(model, network, weights, data, properties, device, step, head, run)
-    run.enter("postprocess")
-    labels = image.restore(labels_of(answers, model, properties, run.step, head))
-    return np.ascontiguousarray(labels), run.finish()
+    run.stage("predict", later=_seconds_of_labelling(model, data, properties))
+    features = head.features // len(weights) if head else None
+    answers = SlidingWindow(model, network, weights, device, run, step, features).answers(data)
+    run.stage("postprocess")
+    labels = image.restore(labels_of(answers, model, properties, run, head))
+    run.finish()
+    return np.ascontiguousarray(labels), run.seconds
 
 
 def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
@@ -72,48 +72,6 @@ def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
     return preprocess(model, read(volume, model.plans["image_reader_writer"]))[0]
 
 
-class _Run:
-    """The stages of one run: their times, what is left, and whether to go on."""
-
-    def __init__(self, progress: ProgressCallback | None, cancellation: Cancellation) -> None:
-        self._progress = progress
-        self._cancellation = cancellation
-        self._began = self._entered = perf_counter()
-        self._stage = ""
-        self._fraction = 0.0
-        self._seconds: dict[str, float] = {}
-
-    def enter(self, stage: str) -> None:
-        self._leave()
-        self._stage = stage
-        self._report(None)
-
-    def step(self, done: int, steps: int, later: float = 0.0) -> None:
-        """`done` of the stage's equal `steps` are behind; the stages after it will take `later` seconds."""
-        elapsed = perf_counter() - self._entered
-        self._report(elapsed / done * (steps - done) + later if done else None)
-
-    def finish(self) -> dict[str, float]:
-        self._leave()
-        self._report(0.0)
-        return self._seconds
-
-    def _leave(self) -> None:
-        self._cancellation.raise_if_cancelled()
-        now = perf_counter()
-        if self._stage:
-            self._seconds[self._stage] = now - self._entered
-        self._entered = now
-
-    def _report(self, seconds_left: float | None) -> None:
-        self._cancellation.raise_if_cancelled()
-        if seconds_left is not None:
-            elapsed = perf_counter() - self._began
-            self._fraction = max(self._fraction, elapsed / (elapsed + seconds_left))
-        if self._progress:
-            self._progress(Event(self._stage, self._fraction, seconds_left))
-
-
 def _check_channels(model: TrainedModel, volume: Volume) -> None:
     wanted, found = model.num_input_channels, len(volume.voxels)
     if wanted != found:
@@ -122,26 +80,6 @@ def _check_channels(model: TrainedModel, volume: Volume) -> None:
             f"{model.name} needs {wanted} input channel{'s' * (wanted != 1)} ({', '.join(model.channel_names)}) "
             f"but got {images}: choose one image for each channel."
         )
-
-
-def _answers(
-    model: TrainedModel,
-    network: nn.Module,
-    weights: Sequence[Mapping[str, Tensor]],
-    data: Tensor,
-    properties: Properties,
-    device: torch.device,
-    step: float,
-    head: Head | None,
-    run: _Run,
-) -> Tensor:
-    """(outputs or features, *preprocessed shape) on the CPU."""
-    later = _seconds_of_labelling(model, data, properties)
-    features = head.features // len(weights) if head else None
-    window = SlidingWindow(
-        model, network, weights, device, lambda done, calls: run.step(done, calls, later), step, features
-    )
-    return window.answers(data)
 
 
 def _seconds_of_labelling(model: TrainedModel, data: Tensor, properties: Properties) -> float:

@@ -5,7 +5,7 @@ the scores are its own to the last bit. That class itself imports PyTorch's comp
 and its thread that prepares the next patch waits for ever once a patch raises, be it for a cancellation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations, product
 from typing import Any
@@ -17,13 +17,11 @@ from torch.nn import functional
 from ..errors import ModelError, is_lack_of_memory
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
+from ..progress import Progress
 
 with quiet():
     from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
     from nnunetv2.utilities.helpers import empty_cache
-
-BeforeCall = Callable[[int, int], None]
-"""Told how often the network has run, and how often it will in all; may raise to stop."""
 
 Place = tuple[Any, ...]
 """Indices of a patch in an image (C, *spatial)."""
@@ -45,7 +43,7 @@ class SlidingWindow:
         network: nn.Module,
         weights: Sequence[Mapping[str, Tensor]],
         device: torch.device,
-        before_call: BeforeCall,
+        progress: Progress,
         step: float = 0.5,
         features: int | None = None,
     ) -> None:
@@ -55,7 +53,7 @@ class SlidingWindow:
         self._patch_size = model.patch_size
         axes = [axis + 2 for axis in model.mirror_axes or ()]
         self._mirrored = [flips for count in range(1, len(axes) + 1) for flips in combinations(axes, count)]
-        self._before_call = before_call
+        self._progress = progress
         self._calls = 0
         self._calls_in_all = 0
 
@@ -134,7 +132,7 @@ class SlidingWindow:
         return answer[0]
 
     def _called(self, patch: Tensor) -> Tensor:
-        self._before_call(self._calls, max(self._calls_in_all, self._calls + 1))
+        self._progress.step(self._calls, max(self._calls_in_all, self._calls + 1))
         self._calls += 1
         answer: Tensor = self._network(patch)
         return answer

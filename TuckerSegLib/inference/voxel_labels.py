@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ModelError
+from ..progress import Progress
 from .head import Head
 from .interpolation import Along
 
@@ -21,9 +22,6 @@ Labels = npt.NDArray[np.unsignedinteger]
 
 Choose = Callable[[Tensor], Tensor]
 """From scores (voxels, outputs) to labels (voxels,)."""
-
-BeforeStep = Callable[[int, int], None]
-"""Told how many of all steps are done; may raise to stop."""
 
 _VOXELS = 4096
 
@@ -35,15 +33,15 @@ class Deciding:
         self._features, self._head, self._choose = features, head, choose
         self._type = label_type
 
-    def labels(self, before: BeforeStep) -> Labels:
-        """On the network's grid.
+    def labels(self, progress: Progress, steps: int = 0) -> Labels:
+        """On the network's grid; its slices are the first of so many `steps`, or all of them.
 
         Raises:
             ModelError: the features are not finite.
         """
         labels = np.empty(self._features.shape[1:], self._type)
         for z in range(len(labels)):
-            before(z, len(labels))
+            progress.step(z, steps or len(labels))
             row = self._rows(z, z + 1)
             if not torch.isfinite(row).all():
                 raise ModelError("The network's answer is not finite: the model is damaged or the image not its kind.")
@@ -51,17 +49,17 @@ class Deciding:
             labels[z] = np.concatenate(decided).reshape(labels[z].shape)
         return labels
 
-    def labels_between(self, grid: Sequence[Along], before: BeforeStep) -> Labels:
+    def labels_between(self, grid: Sequence[Along], progress: Progress) -> Labels:
         """On another grid.
 
         Raises:
             ModelError: the features are not finite.
         """
         slices = self._features.shape[1]
-        coarse = self.labels(lambda done, _: before(done, 2 * slices))
+        coarse = self.labels(progress, 2 * slices)
         fine = np.empty([len(along.lower) for along in grid], self._type)
         for z in range(slices):
-            before(slices + z, 2 * slices)
+            progress.step(slices + z, 2 * slices)
             rows = np.flatnonzero(grid[0].lower.numpy() == z)
             if rows.size:
                 fine[rows[0] : rows[-1] + 1] = self._slab(coarse[z : z + 2], z, rows, grid)

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from ..decomposition.network import Step
 from ..decomposition.policies import RankPolicy, Relative
 from ..errors import InputError, ModelError, OutputError, is_full_disk
+from ..progress import Progress
 from ..store import LruFolder
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
@@ -57,7 +57,9 @@ class Cache:
         self.folder = Path(chosen)
         self._files = LruFolder(self.folder, _SUFFIX)
 
-    def level(self, model: TrainedModel, policy: RankPolicy, step: Step | None = None) -> tuple[TrainedModel, bool]:
+    def level(
+        self, model: TrainedModel, policy: RankPolicy, progress: Progress | None = None
+    ) -> tuple[TrainedModel, bool]:
         """`model` compressed by `policy`, and whether it was found here; made and kept when it was not.
 
         A model that is compressed already, and a policy that leaves the network whole, are given back as they are.
@@ -73,10 +75,10 @@ class Cache:
         try:
             with self._files.locked(path.name):
                 found = _read(path)
-                return (found, True) if found else (self._make(path, model, policy, step), False)
+                return (found, True) if found else (self._make(path, model, policy, progress), False)
         except OSError as error:
             _log.warning("The cache in %s cannot be used (%s): compressing without it.", self.folder, error.strerror)
-            return compressed(model, policy, step), False
+            return compressed(model, policy, progress), False
 
     def path_of(self, model: TrainedModel, policy: RankPolicy) -> Path:
         """Where this level is, or would be."""
@@ -116,8 +118,8 @@ class Cache:
             raise OutputError(f"The limit could not be kept in {self.folder} ({error.strerror}).") from error
         self._files.shrink(size)
 
-    def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, step: Step | None) -> TrainedModel:
-        level = compressed(model, policy, step)
+    def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, progress: Progress | None) -> TrainedModel:
+        level = compressed(model, policy, progress)
         try:
             with self._files.written(path.name) as partial:
                 save(level, partial)

@@ -18,10 +18,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..decomposition.calibration.calibrated import Calibrated
-from ..decomposition.network import Report, Step, chosen_ranks, compress
+from ..decomposition.network import Report, chosen_ranks, compress
 from ..decomposition.policies import RankPolicy
 from ..decomposition.tucker import Ranks
 from ..errors import ModelError
+from ..progress import Progress
 from ..volumes.output import system_errors
 from .nnunet import Compression, TrainedModel, Weights
 
@@ -33,7 +34,7 @@ FORMAT = 1
 Header = dict[str, Any]
 
 
-def compressed(model: TrainedModel, policy: RankPolicy, step: Step | None = None) -> TrainedModel:
+def compressed(model: TrainedModel, policy: RankPolicy, progress: Progress | None = None) -> TrainedModel:
     """`model` at the policy's ranks, every fold decomposed, in memory.
 
     The ranks are chosen on the first fold and hold for all, since nnU-Net runs all folds through one network.
@@ -44,7 +45,7 @@ def compressed(model: TrainedModel, policy: RankPolicy, step: Step | None = None
     report: Report | None = None
     for weights in model.load_weights():
         network.load_state_dict(weights)
-        small, done = _compress(network, policy, ranks if report else None, model, step)
+        small, done = _compress(network, policy, ranks if report else None, model, progress)
         tensors.append(_unique(small))
         report = report or done
         ranks = chosen_ranks(report)
@@ -54,14 +55,18 @@ def compressed(model: TrainedModel, policy: RankPolicy, step: Step | None = None
 
 
 def _compress(
-    network: nn.Module, policy: RankPolicy, ranks: dict[str, Ranks] | None, model: TrainedModel, step: Step | None
+    network: nn.Module,
+    policy: RankPolicy,
+    ranks: dict[str, Ranks] | None,
+    model: TrainedModel,
+    progress: Progress | None,
 ) -> tuple[nn.Module, Report]:
     """One fold, at `ranks` where the first fold has chosen them."""
     patch = (model.num_input_channels, *model.patch_size)
     if isinstance(policy, Calibrated):
         calibrated = policy if ranks is None else policy.at(_Fixed(ranks))
-        return calibrated.compress(network, patch=patch, step=step)
-    return compress(network, policy if ranks is None else _Fixed(ranks), patch=patch, step=step)
+        return calibrated.compress(network, patch=patch, progress=progress)
+    return compress(network, policy if ranks is None else _Fixed(ranks), patch=patch, progress=progress)
 
 
 def save(model: TrainedModel, path: Path) -> None:

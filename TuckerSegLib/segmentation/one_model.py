@@ -8,7 +8,7 @@ from ..decomposition.policies import RankPolicy
 from ..inference.predict import predict
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
-from ..progress import Cancellation, ProgressCallback
+from ..progress import Progress
 from ..volumes.volume import LabelMap, Volume
 from .prepare import ORIGINAL, Ready, make_ready
 
@@ -35,8 +35,7 @@ def segment(
     device: str = "auto",
     engine: str = "torch",
     cache: Cache | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Segment `volume` with `model`, compressed by `policy` the first time and from the cache after that.
 
@@ -46,19 +45,17 @@ def segment(
         device: "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
         engine: "torch" gives the labels of nnUNetv2_predict voxel for voxel where nothing is compressed; "auto" takes
             the fastest on this computer, whose labels differ where two structures score the same to four digits.
-        progress: told the stage ("measure", "compress", "preprocess", ...), the fraction and what is left: `Event`.
-        cancellation: takes effect within one layer while compressing and one patch while predicting.
+        progress: told of the stages "measure", "compress", "preprocess", "predict" and "postprocess"; a wish to stop
+            takes effect within one layer while compressing and one patch while predicting.
 
     Raises:
         InputError: the image, the policy, the device or the engine cannot be used.
         ModelError: the model cannot be used.
-        Cancelled: `cancellation` was asked for.
+        Cancelled: `progress` was cancelled.
     """
     start = time.perf_counter()
-    ready = make_ready(
-        model, policy, device=device, engine=engine, cache=cache, progress=progress, cancellation=cancellation
-    )
-    result = run(ready, volume, progress, cancellation)
+    ready = make_ready(model, policy, device=device, engine=engine, cache=cache, progress=progress)
+    result = run(ready, volume, progress)
     loading = time.perf_counter() - start - sum(result.seconds.values())
     return Result(result.label_map, ready.level, {"load": loading, **result.seconds}, ready.cache_hit, result.engine)
 
@@ -66,8 +63,7 @@ def segment(
 def run(
     ready: Ready,
     volume: Volume,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
     step: float = 0.5,
 ) -> Result:
     """All that `segment` does from there on; see there. Patches lie `step` of their size apart."""
@@ -80,7 +76,6 @@ def run(
         step=step,
         head=ready.head,
         progress=progress,
-        cancellation=cancellation,
     )
     label_map = LabelMap(labels, volume.geometry, ready.level.labels)
     return Result(label_map, ready.level, seconds, ready.cache_hit, ready.network.engine)

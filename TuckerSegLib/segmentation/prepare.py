@@ -1,6 +1,5 @@
 """A volume with its geometry in, a label map with names on the same grid out, at any level of compression."""
 
-import time
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +18,7 @@ from ..errors import ModelError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
-from ..progress import Cancellation, Event, ProgressCallback
+from ..progress import Progress
 from ..store import Store
 
 ORIGINAL = Relative(1.0)
@@ -46,22 +45,20 @@ def make_ready(
     device: str = "auto",
     engine: str = "torch",
     cache: Cache | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
     whole: bool = False,
 ) -> Ready:
     """All that `segment` does before it looks at the volume; see there. `whole` networks have their heads on."""
     where = torch_device(device)
     cache = cache or Cache()
     if isinstance(policy, Fitted):
-        policy = _fitted(model, policy, where, engine, cache, _Measuring(progress, cancellation))
-    level, cache_hit = level_of(model, policy, cache, progress, cancellation)
+        policy = _fitted(model, policy, where, engine, cache, progress)
+    level, cache_hit = cache.level(model, policy, progress)
     weights = _Weights(level)
-    measuring = _Measuring(progress, cancellation)
     # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
     head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
     sources = _sources(level, weights, head is not None)
-    network = prepared(sources, where, engine, Store(cache.folder), measuring.check, measuring.tell)
+    network = prepared(sources, where, engine, Store(cache.folder), progress)
     weights.forget()
     give_back()  # what compressing, and engines that were not chosen, took
     return Ready(level, network, where, cache_hit, head)
@@ -73,33 +70,13 @@ def _fitted(
     device: torch.device,
     engine: str,
     cache: Cache,
-    measuring: "_Measuring",
+    progress: Progress | None,
 ) -> RankPolicy:
     """The published level where nothing is gained by another: on GPUs, in other engines, at factor 1."""
     published = policy.published
     if device.type != "cpu" or engine not in ("auto", "fused") or published.factor == 1 or model.compression:
         return published
-    times = LayerTimes(Store(cache.folder), measuring.tell)
-    return fitted(model, published, times, measuring.layer)
-
-
-class _Measuring:
-    """What is measured once on each computer tells where it is, and stops when the run does."""
-
-    def __init__(self, progress: ProgressCallback | None, cancellation: Cancellation | None) -> None:
-        self._progress = progress
-        self.check = (cancellation or Cancellation()).raise_if_cancelled
-        self._number = self._count = 0
-
-    def layer(self, number: int, count: int) -> None:
-        """The `number`th of `count` is next, if it has to be measured."""
-        self._number, self._count = number, count
-
-    def tell(self) -> None:
-        """Something is measured now."""
-        self.check()
-        if self._progress:
-            self._progress(Event("measure", 0.0, None, self._number, self._count))
+    return fitted(model, published, LayerTimes(Store(cache.folder), progress), progress)
 
 
 class _Weights:
@@ -147,23 +124,3 @@ def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
     except RuntimeError as error:
         raise ModelError("The weights do not fit the network: make the compressed model again.") from error
     return network.eval().requires_grad_(False)
-
-
-def level_of(
-    model: TrainedModel,
-    policy: RankPolicy,
-    cache: Cache | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
-) -> tuple[TrainedModel, bool]:
-    """The compressed model, and whether it was in the cache; see `segment` for the rest."""
-    start = time.perf_counter()
-
-    def step(done: int, layers: int) -> None:
-        if cancellation:
-            cancellation.raise_if_cancelled()
-        if progress:
-            left = (time.perf_counter() - start) / done * (layers - done)
-            progress(Event("compress", 0.0, left if done < layers else None))
-
-    return (cache or Cache()).level(model, policy, step)

@@ -13,7 +13,7 @@ from ..models.nnunet import TrainedModel
 from ..models.opening import open_model
 from ..models.totalsegmentator.tasks import Network, task_names
 from ..models.totalsegmentator.weights import open_network, weights_folder
-from ..progress import Cancellation, ProgressCallback
+from ..progress import Progress
 from ..volumes import structures
 from ..volumes.volume import Volume
 from .one_model import Result, segment
@@ -31,8 +31,7 @@ def segment_any(
     device: str = "auto",
     engine: str = "torch",
     cache: Cache | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
 ) -> Result:
     """Segment `volume` with `which`: a name of TotalSegmentator's tasks, or what `models.open_model` takes.
 
@@ -52,13 +51,10 @@ def segment_any(
             engine=engine,
             cache=cache,
             progress=progress,
-            cancellation=cancellation,
         )
     model = open_model(which, folds)
     structures.check(tuple(model.labels.values()), roi_subset)
-    result = segment(
-        volume, model, policy, device=device, engine=engine, cache=cache, progress=progress, cancellation=cancellation
-    )
+    result = segment(volume, model, policy, device=device, engine=engine, cache=cache, progress=progress)
     kept = structures.only(result.label_map, roi_subset)
     return Result(kept, result.level, result.seconds, result.cache_hit, result.engine)
 
@@ -136,8 +132,7 @@ class Warm:
         policy: RankPolicy,
         device: str,
         engine: str,
-        progress: ProgressCallback,
-        cancellation: Cancellation,
+        progress: Progress,
     ) -> tuple[Ready, bool]:
         """The level, prepared, and whether it was warm; see `pipeline.make_ready`."""
         key = (model.fingerprint, str(policy.settings), device, engine)
@@ -150,7 +145,6 @@ class Warm:
                 engine=engine,
                 cache=Cache(),
                 progress=progress,
-                cancellation=cancellation,
             ),
         )
 

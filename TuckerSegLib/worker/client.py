@@ -2,7 +2,7 @@
 
     client = Client()
     job = client.segment(volume, Request(model="sample", factor=0.3))
-    finished = job.wait(lambda progress: print(progress.stage, progress.fraction))
+    segmentation = job.wait(Progress(lambda event: print(event.stage, event.fraction)))
 
 A graphical program calls `job.poll()` from a timer instead, and `job.result()` once `job.done`.
 """

@@ -3,11 +3,10 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 from ..errors import Cancelled, TuckerSegError, WorkerError
-from ..progress import Event
+from ..progress import Event, Progress
 from ..segmentation.result import Segmentation
 from ..volumes.volume import LabelMap, Volume
 from .exchange import Exchange, Shared
@@ -71,9 +70,12 @@ class Job:
             self._cancelled_at = time.monotonic()
         self._queue.cancel(self)
 
-    def wait(self, progress: Callable[[Event], None] | None = None) -> Any:
-        """`result`, telling of progress in this thread meanwhile."""
+    def wait(self, progress: Progress | None = None) -> Any:
+        """`result`, telling of progress in this thread meanwhile; cancelled with `progress`."""
+        progress = progress or Progress()
         while not self.done:
+            if progress.cancelled:
+                self.cancel()
             self._tell(progress)
             self._ended.wait(_SECONDS_BETWEEN_POLLS)
         self._tell(progress)
@@ -95,10 +97,9 @@ class Job:
         self._ended.set()
         self._client = None
 
-    def _tell(self, progress: Callable[[Event], None] | None) -> None:
+    def _tell(self, progress: Progress) -> None:
         for event in self.poll():
-            if progress:
-                progress(event)
+            progress.tell(event)
 
     def _insist_on_cancelling(self) -> None:
         if self._cancelled_at is not None and time.monotonic() - self._cancelled_at > _SECONDS_TO_CANCEL:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from ..engines import memory
 from ..errors import InputError
-from ..progress import Cancellation, Event
+from ..progress import Event, Progress
 from ..volumes.volume import LabelMap, Volume
 from .exchange import Exchange, Shared
 from .process import own_pipes
@@ -38,7 +38,7 @@ class Worker:
     def __init__(self, requests: BinaryIO, answers: BinaryIO, exchange: Exchange) -> None:
         self._requests, self._answers, self._exchange = requests, answers, exchange
         self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._cancellations: dict[int, Cancellation] = {}
+        self._runs: dict[int, Progress] = {}
         self._given: dict[int, Shared] = {}
         self._busy = threading.Lock()
         self._service = Service()
@@ -68,23 +68,26 @@ class Worker:
 
     def _take(self, message: Message) -> None:
         if "cancel" in message:
-            self._cancellation(message["cancel"]).cancel()
+            self._progress(message["cancel"]).cancel()
         elif "release" in message:
             self._given.pop(message["release"], None)
         else:
-            self._cancellation(int(message["id"]))
+            self._progress(int(message["id"]))
             self._waiting.put(message)
 
     def _end(self) -> None:
         """Without a client: stop soon, in order if possible, and leave nothing behind."""
-        for cancellation in list(self._cancellations.values()):
-            cancellation.cancel()
+        for progress in list(self._runs.values()):
+            progress.cancel()
         self._busy.acquire(timeout=_SECONDS_TO_FINISH)
         self._exchange.remove()
         os._exit(0)
 
-    def _cancellation(self, request: int) -> Cancellation:
-        return self._cancellations.setdefault(request, Cancellation())
+    def _progress(self, request: int) -> Progress:
+        def tell(event: Event) -> None:
+            self._say({"id": request, "progress": progress_as_json(event)})
+
+        return self._runs.setdefault(request, Progress(tell))
 
     def _fulfil(self, request: Message) -> None:
         number = request["id"]
@@ -93,17 +96,13 @@ class Worker:
         except Exception as error:
             self._say({"id": number, "error": error_as_json(error)})
         finally:
-            self._cancellations.pop(number, None)
+            self._runs.pop(number, None)
 
     def _answer(self, number: int, request: Message) -> Answer:
-        cancellation = self._cancellation(number)
-        cancellation.raise_if_cancelled()
-
-        def tell(progress: Event) -> None:
-            self._say({"id": number, "progress": progress_as_json(progress)})
-
+        progress = self._progress(number)
+        progress.check()
         volume = self._volume(request["volume"]) if "volume" in request else None
-        return self._service.answer(request["method"], request.get("arguments", {}), volume, tell, cancellation)
+        return self._service.answer(request["method"], request.get("arguments", {}), volume, progress)
 
     def _volume(self, described: Message) -> Volume:
         return Volume(self._exchange.attach(described).array, geometry_of(described))

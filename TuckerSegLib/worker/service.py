@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..models.cache import Cache
 from ..models.quiet import quiet
 from ..models.totalsegmentator.tasks import Network, task_names
-from ..progress import Cancellation, Event, ProgressCallback
+from ..progress import Progress
 from ..segmentation.one_model import Result, run
 from ..segmentation.prepare import ORIGINAL, Ready
 from ..segmentation.recipes import _policy
@@ -62,8 +62,7 @@ class Service:
         method: str,
         arguments: Mapping[str, Any],
         volume: Volume | None,
-        progress: ProgressCallback,
-        cancellation: Cancellation,
+        progress: Progress,
     ) -> Answer:
         """
         Raises:
@@ -71,7 +70,7 @@ class Service:
         """
         try:
             if method == "segment" and volume is not None:
-                return self._segment(_request(arguments), volume, progress, cancellation)
+                return self._segment(_request(arguments), volume, progress)
             if method in self._methods:
                 return Answer(self._methods[method](**arguments))
         except (MemoryError, RuntimeError):
@@ -83,28 +82,24 @@ class Service:
         """Give up all that is warm: the memory was short, or what is kept may be what failed."""
         self._warm.clear()
 
-    def _segment(
-        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
-    ) -> Answer:
+    def _segment(self, request: Request, volume: Volume, progress: Progress) -> Answer:
         memory.start_peak()
-        progress(Event("load", 0.0, None))
+        progress.stage("load")
         with _warnings() as warnings:
             if request.model in task_names():
-                result = self._segment_task(request, volume, progress, cancellation)
+                result = self._segment_task(request, volume, progress)
             else:
-                result = self._segment_model(request, volume, progress, cancellation)
+                result = self._segment_model(request, volume, progress)
         return Answer(_account(result, warnings), result.label_map)
 
-    def _segment_model(
-        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
-    ) -> Result:
+    def _segment_model(self, request: Request, volume: Volume, progress: Progress) -> Result:
         start = time.perf_counter()
         model = self._warm.model(request.model, request.folds)
         structures.check(tuple(model.labels.values()), request.structures)
         policy = _policy(request, model, volume)
-        ready, warm = self._warm.ready(model, policy, request.device, request.engine, progress, cancellation)
+        ready, warm = self._warm.ready(model, policy, request.device, request.engine, progress)
         loading = time.perf_counter() - start
-        result = run(ready, volume, progress, cancellation)
+        result = run(ready, volume, progress)
         return replace(
             result,
             label_map=structures.only(result.label_map, request.structures),
@@ -112,17 +107,15 @@ class Service:
             cache_hit=warm or result.cache_hit,
         )
 
-    def _segment_task(
-        self, request: Request, volume: Volume, progress: ProgressCallback, cancellation: Cancellation
-    ) -> Result:
+    def _segment_task(self, request: Request, volume: Volume, progress: Progress) -> Result:
         if request.folds:
             raise InputError(f"{request.model} prescribes its folds: leave the choice of folds out.")
         upright = canonical(volume) if request.fit_to_scan else volume
 
-        def prepare(network: Network, leaving: Cancellation, loading: ProgressCallback) -> Ready:
+        def prepare(network: Network, loading: Progress) -> Ready:
             model = self._warm.network(network, request.model)
             policy = _policy(request, model, upright)
-            ready, warm = self._warm.ready(model, policy, request.device, request.engine, loading, leaving)
+            ready, warm = self._warm.ready(model, policy, request.device, request.engine, loading)
             return replace(ready, cache_hit=warm or ready.cache_hit)
 
         return segment_task(
@@ -133,7 +126,6 @@ class Service:
             engine=request.engine,
             prepare=prepare,
             progress=progress,
-            cancellation=cancellation,
         )
 
     def _levels(self, model: str) -> Json:

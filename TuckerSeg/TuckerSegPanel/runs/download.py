@@ -1,14 +1,13 @@
 """Weights that the user agreed to download, fetched in a thread, so that the application goes on meanwhile."""
 
 import threading
-import time
 from collections import deque
 from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled, TuckerSegError
-from TuckerSegLib.progress import Event
+from TuckerSegLib.progress import Event, Progress
 
 from .run import Step, Steps
 
@@ -28,9 +27,8 @@ class Download:
         self._task = task
         self._events: deque[Event] = deque()
         self._ended = threading.Event()
-        self._cancelled = False
+        self._progress = Progress(self._events.append)
         self._error: Exception | None = None
-        self._began = time.monotonic()
         threading.Thread(target=self._fetch, daemon=True).start()
 
     @property
@@ -44,7 +42,7 @@ class Download:
 
     def cancel(self) -> None:
         """Takes effect with the next piece that arrives; a later download goes on from there."""
-        self._cancelled = True
+        self._progress.cancel()
 
     def result(self) -> None:
         """
@@ -59,17 +57,12 @@ class Download:
         try:
             from TuckerSegLib.models.totalsegmentator.download import install
 
-            install(self._task, report=self._report)
+            install(self._task, progress=self._progress)
+        except Cancelled:
+            self._error = Cancelled(_("The download was cancelled."))
         except TuckerSegError as error:
             self._error = error
         except Exception as error:
             self._error = TuckerSegError(_("The download failed: {reason}.").format(reason=error))
         finally:
             self._ended.set()
-
-    def _report(self, _name: str, done: int, total: int) -> None:
-        if self._cancelled:
-            raise Cancelled(_("The download was cancelled."))
-        if total:
-            seconds = (time.monotonic() - self._began) / max(done, 1) * (total - done)
-            self._events.append(Event("download", done / total, seconds if done else None))

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +12,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ...progress import Progress
 from ..budget import Budget
 from ..counting import convolutions, count_parameters, multiply_adds
-from ..network import LayerReport, Report, Step, swap
+from ..network import LayerReport, Report, swap
 from ..policies import RankPolicy, Settings
 from ..spectra import Values
 from ..tucker import Convolution, Ranks, TuckerConv, kernel_of
@@ -47,9 +49,9 @@ class Calibrated:
         return self.policy.choose(layers)
 
     def compress(
-        self, network: nn.Module, *, patch: Sequence[int] | None = None, step: Step | None = None
+        self, network: nn.Module, *, patch: Sequence[int] | None = None, progress: Progress | None = None
     ) -> tuple[nn.Module, Report]:
-        return calibrate(network, self.policy, self.patches, fit=self.fit, patch=patch, step=step)
+        return calibrate(network, self.policy, self.patches, fit=self.fit, patch=patch, progress=progress)
 
     def at(self, policy: RankPolicy) -> "Calibrated":
         """The same data for another policy."""
@@ -70,7 +72,7 @@ def calibrate(
     *,
     fit: Fit | None = None,
     patch: Sequence[int] | None = None,
-    step: Step | None = None,
+    progress: Progress | None = None,
 ) -> tuple[nn.Module, Report]:
     """Compress `network` at the policy's ranks, each layer fitted on `patches` (N, C, *spatial), preprocessed.
 
@@ -79,18 +81,21 @@ def calibrate(
 
     Raises:
         ValueError: there is no patch.
+        Cancelled: `progress` was cancelled; at the latest after the current patch or layer.
     """
     if not len(patches):
         raise ValueError("calibration needs at least one patch")
-    fit = fit or Fit()
+    fit, progress = fit or Fit(), progress or Progress()
+    progress.stage("calibrate")
     network = copy.deepcopy(network).eval()
     layers = convolutions(network)
     before = count_parameters(network), patch and multiply_adds(network, patch)
-    seen = _observe(network, layers, patches, fit)
+    seen = _observe(network, layers, patches, fit, progress)
     if isinstance(policy, Budget) and not policy.errors:
         policy = replace(policy, errors=_predicted(network, layers, seen, patches, fit))
     ranks = policy.choose(layers)
-    replaced = _fitted(network, layers, ranks, seen, patches, fit, step) if ranks else {}
+    progress.stage("compress")
+    replaced = _fitted(network, layers, ranks, seen, patches, fit, progress) if ranks else {}
     reports = tuple(_report(name, layer, replaced.get(layer)) for name, layer in layers.items())
     work = patch and multiply_adds(network, patch)
     return network, Report(
@@ -103,12 +108,15 @@ def calibrate(
     )
 
 
-def _observe(network: nn.Module, layers: Mapping[str, Convolution], patches: Tensor, fit: Fit) -> dict[nn.Module, Seen]:
+def _observe(
+    network: nn.Module, layers: Mapping[str, Convolution], patches: Tensor, fit: Fit, progress: Progress
+) -> dict[nn.Module, Seen]:
     """Run the original network over the patches, one at a time."""
     sensitive = sensitivities(network, patches, fit.seed)
     watched = {layer: _Watched(layer, sensitive[name], len(patches), fit) for name, layer in layers.items()}
     handles = [layer.register_forward_hook(seen.watch) for layer, seen in watched.items()]
     for one in patches:
+        progress.check()
         network(one[None])
     for handle in handles:
         handle.remove()
@@ -181,19 +189,16 @@ def _fitted(
     seen: Mapping[nn.Module, Seen],
     patches: Tensor,
     fit: Fit,
-    step: Step | None,
+    progress: Progress,
 ) -> dict[nn.Module, "_FittedConv"]:
     """Replace the layers in `network`, in one run over all patches."""
-    done = 0
+    done = itertools.count()
 
-    def after() -> None:
-        nonlocal done
-        done += 1
-        if step:
-            step(done, len(layers))
+    def before() -> None:
+        progress.step(next(done), len(layers))
 
     convs: dict[nn.Module, _FittedConv] = {
-        layer: _FittedConv(layer, ranks.get(name), seen[layer], fit, after) for name, layer in layers.items()
+        layer: _FittedConv(layer, ranks.get(name), seen[layer], fit, before) for name, layer in layers.items()
     }
     swap(network, convs)
     network(patches)
@@ -204,9 +209,11 @@ def _fitted(
 class _FittedConv(nn.Module):
     """Stands in for a convolution until the run reaches it, and then becomes its replacement."""
 
-    def __init__(self, conv: Convolution, ranks: Ranks | None, seen: Seen, fit: Fit, after: Callable[[], None]) -> None:
+    def __init__(
+        self, conv: Convolution, ranks: Ranks | None, seen: Seen, fit: Fit, before: Callable[[], None]
+    ) -> None:
         super().__init__()
-        self._conv, self._ranks, self._seen, self._fit, self._after = [conv], ranks, seen, fit, after
+        self._conv, self._ranks, self._seen, self._fit, self._before = [conv], ranks, seen, fit, before
         self._layer: TuckerConv | Convolution | None = None
         self.seconds = 0.0
 
@@ -216,10 +223,10 @@ class _FittedConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self._layer is None:
+            self._before()
             start = time.perf_counter()
             self._layer = self._fitted_to(x)
             self.seconds = time.perf_counter() - start
-            self._after()
         out: Tensor = self._layer(x)
         return out
 

@@ -1,6 +1,7 @@
 """What compression costs in accuracy: smaller networks over cases, beside the truth or the original network."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -127,17 +128,17 @@ class _Measurements:
         for index, (candidate, key) in enumerate(zip(self._networks.candidates, keys, strict=True)):
             if key in found and reference is not None:
                 continue
-            progress.part(index, len(keys)).stage(f"{case.name}, {candidate.title}")
-            label_map, found[key] = self._run(index, image, truth, reference)
+            part = _under(f"{case.name}, {candidate.title}", progress.part(index, len(keys)))
+            label_map, found[key] = self._run(index, image, truth, reference, part)
             reference = reference or label_map
             self._kept.write(case.name, found)
 
     def _run(
-        self, index: int, image: Volume, truth: LabelMap | None, reference: LabelMap | None
+        self, index: int, image: Volume, truth: LabelMap | None, reference: LabelMap | None, progress: Progress
     ) -> tuple[LabelMap, Found]:
         """One network over one case; without a `reference`, it is the original itself."""
         ready, reduced = self._networks.get(index)
-        result = run(ready, image, step=self._step)
+        result = run(ready, image, progress, self._step)
         reference = reference or result.label_map
         return result.label_map, Found(
             reduced.parameters,
@@ -146,3 +147,9 @@ class _Measurements:
             sum(result.seconds.values()),
             scores(truth or reference, result.label_map),
         )
+
+
+def _under(name: str, progress: Progress) -> Progress:
+    """A run's progress, all of whose stages are told under one name."""
+    progress.stage(name)
+    return Progress(lambda event: progress.tell(replace(event, stage=name)), progress)

@@ -7,7 +7,7 @@ download that breaks off is resumed where it stopped, now or when it is asked fo
 # mypy: allow-untyped-calls
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +17,9 @@ import requests
 from filelock import FileLock
 
 from ...errors import ModelError, OutputError
+from ...progress import Progress
 from .tasks import Network, Task, version
 from .weights import check_space, import_archive, is_whole, missing_networks, weights_folder
-
-Report = Callable[[str, int, int], None]
-"""Told the name of what is fetched, the bytes that are here and the bytes in all (0 where the server does not say)."""
 
 LICENCE_SERVER = "https://backend.totalsegmentator.com:443/"
 
@@ -45,18 +43,22 @@ class Source:
     content: dict[str, str] | None = field(default=None, repr=False)
 
 
-def install(task: Task, licence_number: str | None = None, report: Report | None = None) -> list[str]:
+def install(task: Task, licence_number: str | None = None, progress: Progress | None = None) -> list[str]:
     """Fetch what a run of the task needs and is not here; the names of the folders that are new.
 
+    `progress` is told of the stage "download", in bytes of each archive where the server says how many there are.
+
     Raises:
+        Cancelled: `progress` was cancelled; what was fetched is kept.
         ModelError: a server cannot be reached, refuses the licence number or has no such weights, or what it sent is
             damaged. What was fetched of a download that broke off is kept.
         OutputError: the disk is full, or the folder of weights cannot be written to.
     """
     installed: list[str] = []
-    for network in missing_networks([task]):
+    progress, missing = progress or Progress(), missing_networks([task])
+    for index, network in enumerate(missing):
         source = _source(network, licence_number)
-        installed += _fetched_and_unpacked(network, source, report or _silent)
+        installed += _fetched_and_unpacked(network, source, progress.part(index, len(missing)))
     if licence_number and task.licensed:
         _remember(licence_number)
     return installed
@@ -79,13 +81,13 @@ def _source(network: Network, licence_number: str | None) -> Source:
     return Source(f"{LICENCE_SERVER}download_weights", "POST", content)
 
 
-def _fetched_and_unpacked(network: Network, source: Source, report: Report) -> list[str]:
+def _fetched_and_unpacked(network: Network, source: Source, progress: Progress) -> list[str]:
     folder = weights_folder()
     part = folder / f".{network.dataset}.zip.part"
     lock = part.with_suffix(".lock")
     try:
         with _folder_for(folder), FileLock(lock):
-            fetch(source, part, lambda done, total: report(network.dataset, done, total))
+            fetch(source, part, progress)
             try:
                 new = import_archive(part)
             except ModelError as error:
@@ -94,6 +96,7 @@ def _fetched_and_unpacked(network: Network, source: Source, report: Report) -> l
             _forget(part)
     finally:
         lock.unlink(missing_ok=True)
+    progress.finish()
     if not is_whole(network):
         raise ModelError(f"What {source.url} sent holds no {network.folder}: these are weights of another version.")
     return new
@@ -108,18 +111,20 @@ def _folder_for(folder: Path) -> Iterator[None]:
         raise OutputError(f"{folder} cannot be written to ({error.strerror}): free space or ask for access.") from error
 
 
-def fetch(source: Source, part: Path, report: Callable[[int, int], None]) -> None:
+def fetch(source: Source, part: Path, progress: Progress) -> None:
     """Fetch into `part`, going on from what is there; it is kept when this fails.
 
     Raises:
         ModelError: the server cannot be reached, breaks off again and again, or refuses.
         OutputError: the disk has too little space.
+        Cancelled: `progress` was cancelled.
     """
+    progress.stage("download")
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
         try:
-            if _fetch_rest(source, part, report):
+            if _fetch_rest(source, part, progress):
                 return
         except _BROKEN as error:
             broken: Exception | None = error
@@ -132,7 +137,7 @@ def fetch(source: Source, part: Path, report: Callable[[int, int], None]) -> Non
     ) from broken
 
 
-def _fetch_rest(source: Source, part: Path, report: Callable[[int, int], None]) -> bool:
+def _fetch_rest(source: Source, part: Path, progress: Progress) -> bool:
     """Whether the file is whole now."""
     here, mark = _state(part)
     headers = {"Accept-Encoding": "identity"}
@@ -151,9 +156,11 @@ def _fetch_rest(source: Source, part: Path, report: Callable[[int, int], None]) 
         _mark(part).write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
         with part.open("ab" if here else "wb") as file:
             for chunk in answer.iter_content(_CHUNK):
+                progress.check()
+                if total:
+                    progress.step(here, total)
                 file.write(chunk)
                 here += len(chunk)
-                report(here, total)
     return here >= total
 
 
@@ -194,7 +201,3 @@ def _remember(licence_number: str) -> None:
     if new:
         config.set_config_key("send_usage_stats", False)
     config.set_license_number(licence_number, skip_validation=True)
-
-
-def _silent(name: str, done: int, total: int) -> None:
-    pass

@@ -7,7 +7,7 @@ from time import perf_counter
 import numpy as np
 
 from ...models.totalsegmentator.tasks import Network, Spacing, Task
-from ...progress import Event, ProgressCallback
+from ...progress import Event, Progress
 
 _CROPPED = 0.25
 """The share of an image that a task which looks at a part of it is taken to see."""
@@ -17,42 +17,50 @@ _WORTH_TELLING = 0.03
 
 
 class Overall:
-    """Tells `progress` of the whole run; `costs` says how long each network takes, in any unit."""
+    """The progress of a run of several networks, the `whole`; `costs` says how long each takes, in any unit.
 
-    def __init__(self, progress: ProgressCallback | None, costs: Sequence[float]) -> None:
-        self._progress = progress
+    Attributes:
+        loading: of whatever gets the next network ready, beside the run or while it waits. It is told while the run
+            waits, and has a wish to stop of its own.
+    """
+
+    def __init__(self, whole: Progress, costs: Sequence[float]) -> None:
+        self._whole = whole
         self._ends = np.cumsum(costs) / np.sum(costs)
         self._current = -1
         self._began = perf_counter()
         self._fraction = 0.0
         self._waiting = False
+        self.loading = Progress(self._loads)
 
-    def next(self) -> None:
-        """The next network is wanted, and loads."""
+    def check(self) -> None:
+        """Raises Cancelled where the whole run was cancelled."""
+        self._whole.check()
+
+    def next(self) -> Progress:
+        """The next network is wanted, and loads; the progress of its run."""
         self._current += 1
         self._waiting = True
         self._tell("load" if self._current == 0 else "compress", 0.0)
-
-    def loading(self, progress: Event) -> None:
-        """What is done to get the next network ready; worth telling while the run waits for it."""
-        if self._waiting and self._progress:
-            self._progress(replace(progress, fraction=self._fraction, seconds_left=self._seconds_left()))
-
-    def network(self, progress: Event) -> None:
-        """What the current network says of itself."""
-        self._waiting = False
-        self._tell(progress.stage, progress.fraction)
+        return Progress(self._runs, self._whole)
 
     def finish(self) -> None:
         self._current = len(self._ends) - 1
         self._tell("postprocess", 1.0)
 
+    def _loads(self, event: Event) -> None:
+        if self._waiting:
+            self._whole.tell(replace(event, fraction=self._fraction, seconds_left=self._seconds_left()))
+
+    def _runs(self, event: Event) -> None:
+        self._waiting = False
+        self._tell(event.stage, event.fraction)
+
     def _tell(self, stage: str, fraction: float) -> None:
         start = self._ends[self._current - 1] if self._current else 0.0
         reached = float(start + fraction * (self._ends[self._current] - start))
         self._fraction = min(1.0, max(self._fraction, reached))
-        if self._progress:
-            self._progress(Event(stage, self._fraction, self._seconds_left()))
+        self._whole.tell(Event(stage, self._fraction, self._seconds_left()))
 
     def _seconds_left(self) -> float | None:
         if self._fraction < _WORTH_TELLING:

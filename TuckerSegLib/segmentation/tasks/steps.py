@@ -17,14 +17,14 @@ from nibabel.nifti1 import Nifti1Image
 from ...engines.memory import give_back
 from ...errors import ModelError
 from ...models.totalsegmentator.tasks import Network, Task
-from ...progress import Cancellation
+from ...progress import Progress
 from ..one_model import run
 from ..prepare import Ready
 from . import postprocessing
 from .checks import check_memory
 from .costs import Overall
-from .next_network import Levels
 from .nibabel_images import Labels, labels_of, spacing_of, volume_of, with_labels
+from .prefetcher import Prefetcher
 from .resampling import to_shape, to_spacing
 from .thirds import Piece, pieces_of
 
@@ -51,10 +51,9 @@ class Steps:
         fingerprints: of the networks that ran, by number.
     """
 
-    def __init__(self, levels: Levels, overall: Overall, cancellation: Cancellation) -> None:
-        self._levels = levels
+    def __init__(self, networks: Prefetcher, overall: Overall) -> None:
+        self._networks = networks
         self._overall = overall
-        self._cancellation = cancellation
         self._last: Ready | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cache_hit = True
@@ -133,7 +132,6 @@ class Steps:
         for network in task.networks:
             if len(task.networks) > 1:
                 give_back()  # what the network before had for its patches would lie beside the next one's
-            self._overall.next()
             self._add(task, network, channels, pieces, labels)
         return labels
 
@@ -143,19 +141,21 @@ class Steps:
         """Draw what one network finds over `labels`."""
         self._last = None  # its memory may be needed for the next
         start = perf_counter()
-        ready = self._last = self._levels.next()
+        progress = self._overall.next()
+        ready = self._last = self._networks.next()
         self.seconds["load"] += perf_counter() - start
         table = _table(task, network, ready)
-        for piece in pieces:
-            found = self._run(task, ready, [channel.slicer[:, :, piece.seen] for channel in channels])
+        for index, piece in enumerate(pieces):
+            seen = [channel.slicer[:, :, piece.seen] for channel in channels]
+            found = self._run(task, ready, seen, progress.part(index, len(pieces)))
             mapped = table[found[:, :, piece.kept]]
             np.copyto(labels[:, :, piece.target], mapped, where=mapped != 0)
         self.cache_hit &= ready.cache_hit
         self.fingerprints[network.number] = ready.level.fingerprint
 
-    def _run(self, task: Task, ready: Ready, channels: list[Nifti1Image]) -> Labels:
+    def _run(self, task: Task, ready: Ready, channels: list[Nifti1Image], progress: Progress) -> Labels:
         step = _WIDE_STEP if task.base in _WIDE else _STEP
-        result = run(ready, volume_of(*channels), self._overall.network, self._cancellation, step)
+        result = run(ready, volume_of(*channels), progress, step)
         for stage, seconds in result.seconds.items():
             self.seconds[stage] += seconds
         labels: Labels = result.label_map.labels.T.astype(np.uint8, copy=False)

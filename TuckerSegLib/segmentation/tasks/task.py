@@ -12,20 +12,20 @@ from ...engines.devices import torch_device
 from ...models.cache import Cache
 from ...models.totalsegmentator.tasks import Network, Task, task
 from ...models.totalsegmentator.weights import check_installed, open_network
-from ...progress import Cancellation, ProgressCallback
+from ...progress import Progress
 from ...volumes import structures
 from ...volumes.volume import LabelMap, Volume
 from ..one_model import Result
 from ..prepare import ORIGINAL, Ready, make_ready
 from .checks import check_licence, modality_warning
 from .costs import Overall, costs_of
-from .next_network import Levels
 from .nibabel_images import image_of
+from .prefetcher import Prefetcher
 from .steps import Steps
 
 _log = logging.getLogger(__name__)
 
-Prepare = Callable[[Network, Cancellation, ProgressCallback], Ready]
+Prepare = Callable[[Network, Progress], Ready]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ def segment_task(
     engine: str = "torch",
     cache: Cache | None = None,
     prepare: Prepare | None = None,
-    progress: ProgressCallback | None = None,
-    cancellation: Cancellation | None = None,
+    progress: Progress | None = None,
 ) -> TaskResult:
     """Segment `volume` with the task called `name`, every network of it compressed by `policy`.
 
@@ -66,35 +65,33 @@ def segment_task(
         roi_subset: these structures alone. The tasks whose names begin with "total" then look only where they are.
         remove_small_blobs: clear connected parts of a structure below 200 mm3.
         prepare: gives each network, ready to run, in a thread of its own; otherwise they are opened and prepared.
-        device, engine, cache, progress, cancellation: see `pipeline.segment`. "load" is told while the first network
+        device, engine, cache, progress: see `one_model.segment`. "load" is told while the first network
             is opened and "compress" while a later one is waited for; what is between the networks is "resample".
 
     Raises:
         InputError: the volume, a structure, the policy or the device cannot be used.
         ModelError: there is no such task, or its weights or licence number are missing, damaged or of another version.
         NotEnoughMemory: the run would need more than is free.
-        Cancelled: `cancellation` was asked for.
+        Cancelled: `progress` was cancelled.
     """
     start = perf_counter()
     wanted = _wanted(name, roi_subset)
     _check(volume, wanted)
     torch_device(device)
-    cancellation = cancellation or Cancellation()
+    progress = progress or Progress()
     overall = Overall(progress, _costs(wanted, volume))
 
-    def opened(network: Network, leaving: Cancellation, loading: ProgressCallback) -> Ready:
+    def opened(network: Network, loading: Progress) -> Ready:
         model = open_network(network, wanted.name)
-        return make_ready(
-            model, policy, device=device, engine=engine, cache=cache, progress=loading, cancellation=leaving
-        )
+        return make_ready(model, policy, device=device, engine=engine, cache=cache, progress=loading)
 
-    def load(network: Network, leaving: Cancellation) -> Ready:
-        ready = (prepare or opened)(network, leaving, overall.loading)
+    def load(network: Network) -> Ready:
+        ready = (prepare or opened)(network, overall.loading)
         # TotalSegmentator never averages over mirror images.
         return replace(ready, level=replace(ready.level, mirror_axes=None))
 
-    with Levels(wanted.all_networks(), load, cancellation) as levels:
-        steps = Steps(levels, overall, cancellation)
+    with Prefetcher(wanted.all_networks(), load, overall) as networks:
+        steps = Steps(networks, overall)
         labels = steps.labels(wanted, image_of(volume), remove_small_blobs)
     overall.finish()
     seconds = {**steps.seconds, "resample": perf_counter() - start - sum(steps.seconds.values())}

@@ -7,34 +7,33 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 import torch
 
 from ...models.totalsegmentator.tasks import Network
-from ...progress import Cancellation
 from ...threads import set_threads
 from ..prepare import Ready
+from .costs import Overall
 
-Load = Callable[[Network, Cancellation], Ready]
+Load = Callable[[Network], Ready]
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
-class Levels:
+class Prefetcher:
     """Gives the networks in order; never has more than the one that is used and the one that follows."""
 
-    def __init__(self, networks: Sequence[Network], load: Load, cancellation: Cancellation) -> None:
+    def __init__(self, networks: Sequence[Network], load: Load, overall: Overall) -> None:
         self._waiting = deque(networks)
         self._load = load
-        self._cancellation = cancellation
-        self._leaving = Cancellation()
+        self._overall = overall
         # PyTorch gives a new thread the number that any thread was given last, and some engines give theirs one.
         threads = torch.get_num_threads()
         self._thread = ThreadPoolExecutor(1, "next network", set_threads, (threads,))
         self._following: Future[Ready] | None = None
 
-    def __enter__(self) -> "Levels":
+    def __enter__(self) -> "Prefetcher":
         self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._leaving.cancel()
+        self._overall.loading.cancel()
         self._thread.shutdown(cancel_futures=True)
 
     def next(self) -> Ready:
@@ -42,11 +41,11 @@ class Levels:
 
         Raises:
             TuckerSegError: as opening and compressing it do.
-            Cancelled: the run's cancellation was asked for.
+            Cancelled: the run was cancelled.
         """
         assert self._following is not None
         while not self._following.done():
-            self._cancellation.raise_if_cancelled()
+            self._overall.check()
             wait([self._following], _SECONDS_BETWEEN_LOOKS)
         ready = self._following.result()
         self._begin()
@@ -55,4 +54,4 @@ class Levels:
     def _begin(self) -> None:
         self._following = None
         if self._waiting:
-            self._following = self._thread.submit(self._load, self._waiting.popleft(), self._leaving)
+            self._following = self._thread.submit(self._load, self._waiting.popleft())
