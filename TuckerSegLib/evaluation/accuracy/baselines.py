@@ -19,7 +19,6 @@ from ...decomposition.counting import convolutions, count_parameters
 from ...decomposition.network import reshape
 from ...decomposition.policies import Relative, Settings
 from ...decomposition.tucker import Convolution, kernel_of
-from ...models.cache import Cache
 from ...models.nnunet import TrainedModel, Weights
 
 _FLOAT = 4
@@ -56,7 +55,7 @@ class Pruned:
     factor: float
     name: ClassVar[str] = "l1"
 
-    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
+    def reduced(self, model: TrainedModel) -> Reduced:
         low, high = 0.0, 1.0
         wanted = published_parameters(model, self.factor)
         first = next(_networks(model))
@@ -83,7 +82,7 @@ class EightBit:
 
     name: ClassVar[str] = "8-bit"
 
-    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
+    def reduced(self, model: TrainedModel) -> Reduced:
         folds = [_each_kernel(network, _rounded) for network in _networks(model)]
         parameters, layers = count_parameters(folds[0]), convolutions(folds[0]).values()
         kernels = sum(layer.weight.numel() for layer in layers)
@@ -111,7 +110,7 @@ class Canonical:
     seed: int = 0
     name: ClassVar[str] = "cp"
 
-    def reduced(self, model: TrainedModel, _: Cache) -> Reduced:
+    def reduced(self, model: TrainedModel) -> Reduced:
         folds, parameters = [], 0
         for network in _networks(model):
             ranks = Relative(self.factor).choose(convolutions(network))

@@ -1,7 +1,7 @@
 """What a study compares with the original network: rank policies, other methods of the field, and networks in files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,8 +25,8 @@ FITTED = "+data"
 class Method(Protocol):
     """A way to make a model smaller."""
 
-    def reduced(self, model: TrainedModel, cache: Cache) -> Reduced:
-        """The smaller model, kept in `cache` where it is one of the product's own."""
+    def reduced(self, model: TrainedModel) -> Reduced:
+        """The smaller model, and what it takes."""
         ...
 
     @property
@@ -51,12 +51,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class ByPolicy:
-    """Tucker decomposition at the ranks of a policy."""
+    """Tucker decomposition at the ranks of a policy, kept in the cache."""
 
     policy: RankPolicy
+    cache: Cache = field(default_factory=Cache)
 
-    def reduced(self, model: TrainedModel, cache: Cache) -> Reduced:
-        return Reduced.whole(cache.level(model, self.policy)[0])
+    def reduced(self, model: TrainedModel) -> Reduced:
+        return Reduced.whole(self.cache.level(model, self.policy)[0])
 
     @property
     def settings(self) -> Settings:
@@ -70,7 +71,7 @@ class InFile:
     model: TrainedModel
     settings: Settings
 
-    def reduced(self, model: TrainedModel, cache: Cache) -> Reduced:
+    def reduced(self, _: TrainedModel) -> Reduced:
         return Reduced.whole(self.model)
 
 

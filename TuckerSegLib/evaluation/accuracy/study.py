@@ -86,7 +86,7 @@ class _Networks:
 
     def get(self, index: int) -> tuple[Ready, Reduced]:
         if index not in self._made:
-            reduced = self.candidates[index].method.reduced(self.model, self._cache)
+            reduced = self.candidates[index].method.reduced(self.model)
             ready = make_ready(reduced.model, cache=self._cache, device=self._device, engine=self.engine)
             self._made[index] = ready, reduced
         return self._made[index]
