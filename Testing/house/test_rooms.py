@@ -40,13 +40,7 @@ IN_A_CIRCLE: set[str] = {"TuckerSeg/TuckerSegPanel/runs/download.py", "TuckerSeg
 TOO_LONG: set[str] = {"TuckerSeg/TuckerSeg.py", "TuckerSegLib/engines/fused/rewriting.py"}
 """Files that are still longer than `LONGEST_FILE`. It must shrink until it is empty."""
 
-FUNCTIONS_TOO_LONG: set[str] = {
-    "TuckerSegLib/cli/evaluate.py: evaluate",
-    "TuckerSegLib/cli/finetune.py: finetune",
-    "TuckerSegLib/evaluation/accuracy/study.py: study",
-    "TuckerSegLib/evaluation/speed/one_patch.py: network",
-    "TuckerSegLib/segmentation/tasks/task.py: segment_task",
-}
+FUNCTIONS_TOO_LONG: set[str] = {"TuckerSegLib/segmentation/tasks/task.py: segment_task"}
 """Functions that are still longer than `LONGEST_FUNCTION`. It must shrink until it is empty."""
 
 SILENT: list[str] = ["TuckerSegLib/__init__.py"]
@@ -99,7 +93,9 @@ def floor(name: str) -> int:
     if parts[0] != "TuckerSegLib":
         return len(FLOORS)
     room = parts[1] if len(parts) > 1 else "the front door"
-    return next(height for height, rooms in enumerate(FLOORS) if room in rooms)
+    heights = [height for height, rooms in enumerate(FLOORS) if room in rooms]
+    assert heights, f"{room} has no floor: say in FLOORS from where it may import."
+    return heights[0]
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:

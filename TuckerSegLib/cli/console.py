@@ -30,6 +30,8 @@ _STAGES = {
     "calibrate": "Looking at what the network answers",
     "compress": "Compressing the network",
     "download": "Downloading",
+    "images": "Preprocessing the images",
+    "train": "Training",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
     "postprocess": "Resampling the labels",
@@ -50,6 +52,11 @@ def say_error(sentence: str) -> None:
 
 def say_warning(sentence: str) -> None:
     """As `show_warnings` shows them, for a warning of another process."""
+    say(sentence)
+
+
+def say(sentence: str) -> None:
+    """One line on standard error, above a progress bar where there is one."""
     errors.print(escape(sentence), soft_wrap=True, highlight=False)
 
 

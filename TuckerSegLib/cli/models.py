@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Json
+
 if TYPE_CHECKING:
     from ..models.totalsegmentator.tasks import Task
 
 app = typer.Typer(help="The models on this computer, and TotalSegmentator's tasks.", invoke_without_command=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 @app.callback()

@@ -60,6 +60,7 @@ class Distiller(Finetuner):
 
     def train_step(self, batch: Tensor) -> dict[str, Any]:  # type: ignore[override]
         """On a processor one core takes a patch: with several cores a patch, each layer would wait for the slowest."""
+        self.progress.check()
         self.lr_scheduler.warm_up()
         losses, gradients = zip(*self._lanes.map(self._gradient, batch), strict=True)
         for parameter, *parts in zip(self._trained, *gradients, strict=True):

@@ -30,8 +30,6 @@ _READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
     ".mhd": partial(read_itk, image_io="MetaImageIO"),
 }
 
-_SAME_GRID = 1e-3
-
 
 def read_volume(paths: Sequence[Path]) -> Volume:
     """The image in `paths`, one file or DICOM folder a channel, in the order the network wants them.
@@ -78,7 +76,7 @@ def _read_file(path: Path) -> tuple[Voxels, Geometry]:
 
 
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
-    if first.shape != other.shape or not np.allclose(first.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=_SAME_GRID):
+    if not first.is_same_grid(other):
         raise InputError(f"{path} does not lie on the same grid as {first_path}: resample one to the other.")
 
 

@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import tensorly
 import torch
@@ -27,24 +27,20 @@ _FLOAT = 4
 
 @dataclass(frozen=True)
 class Reduced:
-    """A model with the weights that its reduced form stands for, and what that form takes."""
+    """A model with the weights that its reduced form stands for, and what one fold takes in that form.
+
+    `size` is in bytes.
+    """
 
     model: TrainedModel
     parameters: int
     size: int
-    """In bytes."""
 
-
-@runtime_checkable
-class Baseline(Protocol):
-    """A method beside the product's own."""
-
-    def reduced(self, model: TrainedModel) -> Reduced:
-        """`model` with its weights changed, fold by fold; the sizes are one fold's."""
-        ...
-
-    @property
-    def settings(self) -> Settings: ...
+    @classmethod
+    def whole(cls, model: TrainedModel) -> "Reduced":
+        """A model whose every parameter is kept, in single precision."""
+        parameters = count_parameters(model.network_without_data())
+        return cls(model, parameters, parameters * _FLOAT)
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,8 @@ class Pruned:
         first = next(_networks(model))
         for _ in range(10):
             middle = (low + high) / 2
-            fits = _remaining(_pruned(first, middle), model) <= wanted
-            low, high = (middle, high) if fits else (low, middle)
+            affordable = _remaining(_pruned(first, middle), model) <= wanted
+            low, high = (middle, high) if affordable else (low, middle)
         folds = [_pruned(network, low) for network in _networks(model)]
         parameters = _remaining(folds[0], model)
         return Reduced(_with(model, self.settings, folds), parameters, parameters * _FLOAT)

@@ -65,7 +65,10 @@ def _label_map(path: Path) -> LabelMap:
     return LabelMap(read.voxels[0].astype(np.uint16), read.geometry)
 
 
-def _check_grid(name: str, image: Volume, truth: LabelMap) -> None:
-    same = np.allclose(image.geometry.ijk_to_ras, truth.geometry.ijk_to_ras, rtol=0, atol=1e-3)
-    if image.geometry.shape != truth.geometry.shape or not same:
+def check_grid(name: str, image: Volume, truth: LabelMap) -> None:
+    """
+    Raises:
+        InputError: the label map of the case called `name` does not lie on its image's grid.
+    """
+    if not image.geometry.is_same_grid(truth.geometry):
         raise InputError(f"The label map of {name} does not lie on its image's grid: resample it.")
