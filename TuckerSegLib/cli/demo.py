@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import OutputError
-from ..models.installed import SAMPLE
+from ..models.sample import SAMPLE
 from ..progress import Progress
 from ..segmentation.request import Request
 from ..segmentation.result import Segmentation
 from ..segmentation.session import Session
 from ..volumes.dice import mean_dice
-from ..volumes.itk import write_itk
+from ..volumes.formats.nrrd import write_nrrd
 from ..volumes.output import whole_file
 from ..volumes.phantoms.phantom import phantom
 from ..volumes.phantoms.seeds import DEMONSTRATION
@@ -183,7 +183,7 @@ def _outcome(factor: float, parameters: int, result: Segmentation, truth: LabelM
 def _add_volume(scene: "vtkMRMLScene", image: Volume, path: Path) -> "vtkMRMLScalarVolumeNode":
     """The phantom as a volume node of the scene, and as the file the node is stored in."""
     with whole_file(path) as partial:
-        write_itk(image.voxels[0], image.geometry, partial)
+        write_nrrd(image.voxels[0], image.geometry, partial)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom CT")
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName(str(path))

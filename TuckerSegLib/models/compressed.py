@@ -23,9 +23,8 @@ from ..decomposition.tucker import Ranks
 from ..errors import ModelError, OutputError
 from ..progress import Progress
 from ..volumes.output import check_writable, system_errors, whole_file
+from .dataset import SUFFIX
 from .nnunet import Compression, TrainedModel, Weights
-
-SUFFIX = ".tuckerseg"
 
 FORMAT = 1
 """Changes whenever files written before can no longer be read, or should be made anew."""
