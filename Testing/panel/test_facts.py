@@ -65,7 +65,7 @@ def test_scripts_name_every_option_as_slicer_spells_it(panel: Any) -> None:
     from TuckerSegPanel.choices.options import request_of, spelled
 
     given = {spelled(field.name): field.name for field in fields(Request)}
-    assert request_of(given) == Request(**{name: name for name in given.values()})
+    assert request_of(given) == Request.of(**{name: name for name in given.values()})
     assert request_of({}) == Request(SAMPLE)
     with pytest.raises(TypeError, match="no option exact_ranks"):
         request_of({"exact_ranks": True})
