@@ -302,7 +302,8 @@ class TestChoice:
 
         choose("auto", fast, hopeless)
 
-        assert (hopeless.runs - 1, fast.runs - 1) == (2, 3), "but for the first run, which is not timed"
+        untimed = 1
+        assert hopeless.runs == untimed + 2 < fast.runs
 
     def test_all_folds_run_on_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         engines = Counting("openvino", seconds=0.05), Counting("torch")
