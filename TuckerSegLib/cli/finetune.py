@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Cancelled, InputError, OutputError
-from .options import Json
+from .options import Json, folds_of
 
 if TYPE_CHECKING:
     from ..models.nnunet import TrainedModel
@@ -115,7 +115,7 @@ def _settings(default: "Training", given: dict[str, Any]) -> "Training":
 def _opened(model: str, fold: str | None) -> "TrainedModel":
     from ..models.opening import open_model
 
-    return open_model(model, None if fold is None else [int(fold) if fold.isdecimal() else fold])
+    return open_model(model, folds_of([fold] if fold else None))
 
 
 def _level(

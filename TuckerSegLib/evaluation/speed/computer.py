@@ -1,4 +1,4 @@
-"""What measurements ran on."""
+"""The computer that measurements ran on."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ def computer() -> dict[str, str | int]:
 
 
 def _processor() -> str:
-    """The processor's name; Linux tells it in /proc/cpuinfo only."""
+    """The processor's name, which Linux gives in /proc/cpuinfo alone."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

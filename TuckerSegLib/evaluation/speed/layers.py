@@ -1,4 +1,4 @@
-"""Every layer alone: as PyTorch runs it by default, as it is in the fused engine, and decomposed there."""
+"""Every layer alone: as PyTorch runs it by default, whole in the fused engine, and decomposed there."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
