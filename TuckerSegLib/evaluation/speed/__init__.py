@@ -1,1 +1,1 @@
-"""Benchmarks of speed: side by side in one run, medians over repetitions, on images of the sizes that users have."""
+"""Benchmarks of speed: side by side in one run, medians over repetitions, on images as users have them."""
