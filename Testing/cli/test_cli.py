@@ -138,6 +138,8 @@ BAD = {
     "no such device": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--device", "abacus"], "abacus"),
     "no such engine": (["ct.nii.gz", "out.nii.gz", "--model", "model", "--engine", "steam"], "steam"),
     "no such output folder": (["ct.nii.gz", "nowhere/out.nii.gz", "--model", "model"], "nowhere"),
+    "the image's own name": (["ct.nii.gz", "ct.nii.gz", "--model", "model"], "would overwrite the image ct.nii.gz"),
+    "the image's folder": (["ct.nii.gz", ".", "--suffix", ".nii.gz", "--model", "model"], "would overwrite the image"),
     "an unknown output format": (["ct.nii.gz", "out.jpg", "--model", "model"], "out.jpg"),
     "several images, no folder": (["ct.nii.gz", "other.nrrd", "out.nii.gz", "--model", "model"], "out.nii.gz"),
     "two images of one name": (["ct.nii.gz", "ct.nrrd", "folder", "--model", "model"], "ct.nrrd"),

@@ -222,13 +222,21 @@ class HeldUp(Counting):
         return super().__call__(patches)
 
 
+def prepared(
+    folds: int, engine: str, available: Sequence[Counting], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Sequence[Prepared]:
+    """A model's folds, prepared where these engines are all there are."""
+    monkeypatch.setattr(fastest, "engines", lambda _: available)
+    sources = [Source(f"key {fold}", _never, (1, 4, 4, 4)) for fold in range(folds)]
+    return fastest.prepared(sources, CPU, engine, Store(cache))
+
+
 class TestChoice:
     @pytest.fixture
     def choose(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-        def choose(name: str, *available: Counting, folds: int = 1) -> Any:
-            monkeypatch.setattr(fastest, "engines", lambda _: available)
-            sources = [Source(f"key {fold}", _never, (1, 4, 4, 4)) for fold in range(folds)]
-            return fastest.prepared(sources, CPU, name, Store(tmp_path))
+        def choose(name: str, *available: Counting) -> Any:
+            (network,) = prepared(1, name, available, tmp_path, monkeypatch)
+            return network
 
         return choose
 
@@ -296,12 +304,12 @@ class TestChoice:
 
         assert (hopeless.runs, fast.runs) == (2, 4)
 
-    def test_all_folds_run_on_the_same(self, choose: Callable[..., Any]) -> None:
+    def test_all_folds_run_on_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         engines = Counting("openvino", seconds=0.05), Counting("torch")
 
-        network = choose("auto", *engines, folds=3)
+        folds = prepared(3, "auto", engines, tmp_path, monkeypatch)
 
-        assert [fold.engine for fold in network.folds] == ["torch"] * 3
+        assert [fold.engine for fold in folds] == ["torch"] * 3
 
     def test_one_asked_for_is_not_measured(self, choose: Callable[..., Any]) -> None:
         slow = Counting("openvino", seconds=0.05)

@@ -50,26 +50,12 @@ def ready(model: TrainedModel, cache: Path, policy: RankPolicy = ORIGINAL) -> Re
     return make_ready(model, policy, device="cpu", engine="auto", cache=Cache(cache))
 
 
-class Scores(nn.Module):
-    """The folds' networks whole, and a head that passes their scores on: nothing is taken off."""
-
-    def __init__(self, model: TrainedModel) -> None:
-        super().__init__()
-        self.network = model.network()
-
-    def forward(self, patch: Tensor) -> Tensor:
-        answer: Tensor = self.network(patch)
-        return answer
-
-    def load_state_dict(self, state_dict: Any, *_: Any, **__: Any) -> Any:
-        return self.network.load_state_dict(state_dict)
-
-
 def labels_of_scores(model: TrainedModel, image: Volume) -> npt.NDArray[np.unsignedinteger]:
+    """By the folds' networks whole, and a head that passes their scores on: nothing is taken off."""
     outputs = model.label_manager.num_segmentation_heads
-    weights = model.load_weights()
-    head = Head.mean([Head(torch.eye(outputs), torch.zeros(outputs)) for _ in weights])
-    labels, _ = predict(model, Scores(model), weights, image, device=CPU, head=head)
+    networks = model.networks()
+    head = Head.mean([Head(torch.eye(outputs), torch.zeros(outputs)) for _ in networks])
+    labels, _ = predict(model, networks, image, device=CPU, head=head)
     return labels
 
 

@@ -5,8 +5,9 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def nnunets_labels(folder: Path, files: list[Path], folds: tuple[int | str, ...]
 
 
 def our_labels(model: TrainedModel, volume: Volume, **options: Any) -> npt.NDArray[np.generic]:
-    labels, _ = predict(model, model.network(), model.load_weights(), volume, device=CPU, **options)
+    labels, _ = predict(model, model.networks(), volume, device=CPU, **options)
     return labels
 
 
@@ -270,32 +271,31 @@ class Told:
         self.steps.append(progress)
 
 
-class Counted(nn.Module):
-    """A network that counts its calls and does something in each."""
+class Counted:
+    """A model's networks, which count their calls together and do something in each."""
 
-    def __init__(self, network: nn.Module, in_call: Callable[[int], None]) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, in_call: Callable[[int], None]) -> None:
         self.calls = 0
         self.in_call = in_call
 
-    def forward(self, patch: Tensor) -> Tensor:
+    def _run(self, network: nn.Module, patch: Tensor) -> Tensor:
         self.calls += 1
         self.in_call(self.calls)
-        answer: Tensor = self.network(patch)
+        answer: Tensor = network(patch)
         return answer
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
-        return self.network.load_state_dict(state_dict, *args, **kwargs)
+    def folds(self, model: TrainedModel) -> list[Callable[[Tensor], Tensor]]:
+        """One callable a fold of the model, all of them counted together."""
+        return [partial(self._run, fold) for fold in model.networks()]
 
 
 def test_what_fails_for_another_reason_is_not_tried_again(model: TrainedModel, volume: Volume) -> None:
     def fail(calls: int) -> None:
         raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
 
-    network = Counted(model.network(), fail)
+    network = Counted(fail)
     with pytest.raises(RuntimeError, match="no kernel image"):
-        predict(model, network, model.load_weights(), volume, device=torch.device("cpu", 0))
+        predict(model, network.folds(model), volume, device=torch.device("cpu", 0))
     assert network.calls == 1
 
 
@@ -304,10 +304,10 @@ def test_a_device_that_is_full_is_tried_again_with_the_sums_elsewhere(model: Tra
         if calls == 2:
             raise torch.OutOfMemoryError
 
-    network, weights = Counted(model.network(), fill), model.load_weights()
+    network = Counted(fill)
     other_than_the_cpu = torch.device("cpu", 0)
 
-    labels, _ = predict(model, network, weights, volume, device=other_than_the_cpu)
+    labels, _ = predict(model, network.folds(model), volume, device=other_than_the_cpu)
 
     assert np.array_equal(labels, our_labels(model, volume))
     assert network.calls > 2
@@ -322,7 +322,7 @@ def no_thread_left() -> Iterator[None]:
 
 def test_progress_runs_from_nothing_to_all(model: TrainedModel, volume: Volume) -> None:
     told = Told()
-    _, seconds = predict(model, model.network(), model.load_weights(), volume, device=CPU, progress=Progress(told))
+    _, seconds = predict(model, model.networks(), volume, device=CPU, progress=Progress(told))
     stages = [step.stage for step in told.steps]
     assert list(dict.fromkeys(stages)) == ["preprocess", "predict", "postprocess"] == list(seconds)
     assert stages.count("predict") >= CALLS
@@ -338,9 +338,9 @@ def test_progress_runs_from_nothing_to_all(model: TrainedModel, volume: Volume) 
 @pytest.mark.parametrize("call", [1, 2, 5, CALLS])
 def test_cancelling_ends_with_the_current_call(model: TrainedModel, volume: Volume, call: int) -> None:
     progress = Progress()
-    network = Counted(model.network(), lambda calls: progress.cancel() if calls == call else None)
+    network = Counted(lambda calls: progress.cancel() if calls == call else None)
     with pytest.raises(Cancelled):
-        predict(model, network, model.load_weights(), volume, device=CPU, progress=progress)
+        predict(model, network.folds(model), volume, device=CPU, progress=progress)
     assert network.calls == call
 
 
@@ -376,9 +376,9 @@ def test_cancelling_from_another_thread(model: TrainedModel, volume: Volume) -> 
         running.set()
         canceller.join()
 
-    network = Counted(model.network(), in_call)
+    network = Counted(in_call)
     with pytest.raises(Cancelled):
-        predict(model, network, model.load_weights(), volume, device=CPU, progress=progress)
+        predict(model, network.folds(model), volume, device=CPU, progress=progress)
     assert network.calls == 1
 
 
@@ -397,9 +397,9 @@ def test_an_error_of_the_network_is_the_runs_error(model: TrainedModel, volume: 
         if calls == 3:
             raise ZeroDivisionError("in the network")
 
-    network, threads = Counted(model.network(), fail), torch.get_num_threads()
+    network, threads = Counted(fail), torch.get_num_threads()
     with pytest.raises(ZeroDivisionError, match="in the network"):
-        predict(model, network, model.load_weights(), volume, device=CPU)
+        predict(model, network.folds(model), volume, device=CPU)
     assert network.calls == 3
     assert torch.get_num_threads() == threads
 
@@ -415,15 +415,14 @@ def test_an_error_of_whoever_is_told_is_the_runs_error(model: TrainedModel, volu
 
 
 def test_an_answer_that_is_not_finite_is_refused(model: TrainedModel, volume: Volume) -> None:
-    network = Counted(model.network(), lambda calls: None)
-    network.network.register_forward_hook(lambda module, inputs, output: output * float("nan"))
+    networks = [lambda patch, fold=fold: fold(patch) * float("nan") for fold in model.networks()]
     with pytest.raises(ModelError, match="not finite"):
-        predict(model, network, model.load_weights(), volume, device=CPU)
+        predict(model, networks, volume, device=CPU)
 
 
-def test_weights_of_another_network_are_refused(model: TrainedModel, volume: Volume) -> None:
+def test_weights_of_another_network_are_refused(model: TrainedModel) -> None:
     with pytest.raises(ModelError, match="do not fit"):
-        predict(model, model.network(), [{"other": torch.ones(1)}], volume, device=CPU)
+        model.with_weights({"other": torch.ones(1)})
 
 
 def test_channels_must_match(tmp_path: Path, volume: Volume) -> None:
@@ -447,7 +446,7 @@ def test_a_run_is_silent(tmp_path: Path) -> None:
         "from TuckerSegLib.volumes.volume import Geometry, Volume\n"
         f"model = open_folder(Path({str(folder)!r}))\n"
         "volume = Volume(np.random.rand(1, 9, 9, 9), Geometry((9, 9, 9), np.eye(4)))\n"
-        "predict(model, model.network(), model.load_weights(), volume, device=torch.device('cpu'))"
+        "predict(model, model.networks(), volume, device=torch.device('cpu'))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -298,6 +298,7 @@ class TestInterruptions:
         start_long_run()
         worker = panel.logic.client.pid
         panel.reload()
+        panel.widget.enter()
         assert not is_running(worker)
         assert segmentations() == []
         host.choose(panel.ui.inputSelector, add_volume())
@@ -361,7 +362,7 @@ class TestScene:
         assert "PyTorch" in offered and ("OpenVINO" in offered) == (find_spec("openvino") is not None)
 
     def test_device_of_another_computer_is_named(self, panel: Any) -> None:
-        panel.widget.onComputer({"devices": ["auto", "cpu"], "engines": ["auto", "torch"]})
+        panel.widget.panel.advanced.take({"devices": ["auto", "cpu"], "engines": ["auto", "torch"]})
         parameters(panel).device = "cuda"
         assert panel.ui.deviceSelector.currentText == "NVIDIA GPU (CUDA) (not on this computer)"
 
@@ -387,7 +388,7 @@ class TestModels:
     def test_browsing_for_a_folder(self, host: Any, panel: Any, model: str, remembered: dict[str, str]) -> None:
         host.choose(panel.ui.modelSelector, 0)
         host.answer_next(model)
-        panel.widget.onBrowseFolder()
+        panel.widget.panel.model.browse_folder()
         assert parameters(panel).model == model
         titles = [panel.ui.modelSelector.itemText(index) for index in range(panel.ui.modelSelector.count)]
         assert titles[:3] == ["Sample: torso CT", "Phantom (3d_fullres)", "TotalSegmentator total (to be downloaded)"]
@@ -433,17 +434,17 @@ class TestModels:
         panel.ui.fitToScanCheckBox.checked = True
 
         assert parameters(panel).fit_to_scan
-        assert panel.widget._request(parameters(panel)).fit_to_scan
+        assert panel.widget.panel.choices.request.fit_to_scan
 
     def test_agreement_on_phantoms_is_called_that(self, host: Any, panel: Any, model: str) -> None:
         host.drag(panel.ui.levelSlider, 5)
-        panel.widget.onCosts(
+        panel.widget.panel.level.take(
             model,
             {"levels": [{"factor": 0.3, "parameters_removed": 0.9, "flops_removed": 0.8, "agreement": 0.62}]},
         )
         assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement 0.62 (phantoms)"
         remember(panel, model, [0.3])
-        panel.widget.refresh()
+        panel.widget.panel.refresh()
         assert panel.ui.expectedLabel.text.endswith("agreement 0.30 (poor)")
 
     def test_compressed_model_has_one_level(self, host: Any, panel: Any, model: str, tmp_path: Path) -> None:
@@ -602,7 +603,7 @@ class TestScripts:
         panel.logic.cancel()
 
     def test_documented_examples_run(self, host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("TuckerSegPanel.scene.sample._PROGRAM", SMALL_PHANTOM)
+        monkeypatch.setattr("TuckerSegPanel.runs.phantom._PROGRAM", SMALL_PHANTOM)
         text = (ROOT / "docs" / "slicer.md").read_text()
         examples = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         names: dict[str, Any] = {}
@@ -616,8 +617,10 @@ class TestScripts:
 
 class TestSample:
     def test_button_makes_a_phantom(self, host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("TuckerSegPanel.scene.sample._PROGRAM", SMALL_PHANTOM)
+        monkeypatch.setattr("TuckerSegPanel.runs.phantom._PROGRAM", SMALL_PHANTOM)
         host.click(panel.ui.sampleButton)
+        assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+        host.process_events()
         volume = panel.ui.inputSelector.currentNode()
         assert volume.GetName() == "TuckerSegPhantom"
         assert volume.GetImageData().GetDimensions() == (10, 9, 8)
@@ -627,9 +630,11 @@ class TestSample:
     def test_sample_data_module_offers_it(self, panel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         SampleData = importlib.import_module("SampleData")  # noqa: N806
 
-        monkeypatch.setattr("TuckerSegPanel.scene.sample.load_phantom", lambda: add_volume(name="Phantom"))
-        source = SampleData.SampleDataLogic().sourceForSampleName("TuckerSegPhantom")
-        assert source.customDownloader(source).GetName() == "Phantom"  # as a click on it does
+        monkeypatch.setattr("TuckerSegPanel.runs.phantom._PROGRAM", SMALL_PHANTOM)
+        (source,) = SampleData.SampleDataLogic.sampleDataSourcesByCategory("TuckerSeg")
+        assert source.sampleDescription == "TuckerSegPhantom"
+        made = source.customDownloader(source)  # as a click on it does
+        assert made.GetImageData().GetDimensions() == (10, 9, 8)
 
 
 class TestAppearance:
@@ -653,19 +658,11 @@ class TestAppearance:
 
     @pytest.mark.skipif(not CHECKER.is_file(), reason="the checker of what PythonQt exposes is not beside the project")
     def test_uses_only_what_pythonqt_exposes(self) -> None:
-        files = [MODULE, *sorted((MODULE.parent / "TuckerSegPanel").glob("*.py"))]
+        files = [MODULE, *sorted((MODULE.parent / "TuckerSegPanel").rglob("*.py"))]
         done = subprocess.run(
             [sys.executable, "-c", CHECK_ALL, CHECKER, *files], capture_output=True, text=True, check=True
         )
         assert set(done.stdout.splitlines()) == {"nothing found"}
-
-
-def test_levels_are_those_of_the_library(loaded: Any) -> None:
-    levels = part("widgets.wording")
-
-    from TuckerSegLib.decomposition import published
-
-    assert levels.LEVELS == published.LEVELS
 
 
 def test_self_test_passes(loaded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,13 +248,10 @@ class ModuleHandle:
         return self.widget.ui
 
     def make_widget(self) -> None:
-        was_entered = self.entered
         self._widget = getattr(self.module, f"{self.name}Widget")(self.panel)
         setattr(slicer.modules, f"{self.name}Widget", self._widget)
         self._widget.setup()
         self.host.process_events()
-        if was_entered:
-            self._widget.enter()
 
     def enter(self) -> None:
         widget = self.widget
@@ -273,7 +270,10 @@ class ModuleHandle:
         self.host.process_events()
 
     def reload(self) -> None:
-        """As the Reload button does: the old widget is cleaned up and hidden, a new one made from the new source."""
+        """As the Reload button does: the old widget is cleaned up and hidden, a new one made from the new source.
+
+        As there, nobody enters the new widget, though it is what the user sees.
+        """
         for child in self.panel.children():
             if hasattr(child, "hide"):
                 child.hide()

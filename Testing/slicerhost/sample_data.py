@@ -1,4 +1,4 @@
-"""The Sample Data module as seen by a module that adds to it."""
+"""The Sample Data module as seen by a module that adds to it: the signatures of Slicer 5.10 and later, no others."""
 
 # mypy: ignore-errors
 
@@ -6,33 +6,84 @@ from types import ModuleType
 
 import slicer
 
+_LISTS = ("uris", "fileNames", "nodeNames", "loadFiles", "loadFileTypes", "checksums")
+
 
 class SampleDataSource:
-    def __init__(self, sampleName=None, sampleDescription=None, uris=None, fileNames=None, nodeNames=None,
-                 checksums=None, loadFiles=None, customDownloader=None, thumbnailFileName=None, loadFileType=None,
-                 loadFileProperties=None, **_) -> None:  # fmt: skip
-        self.sampleName = sampleName
-        self.sampleDescription = sampleDescription or sampleName
-        self.uris, self.fileNames, self.nodeNames = uris, fileNames, nodeNames
-        self.checksums, self.loadFiles, self.loadFileType = checksums, loadFiles, loadFileType
+    """One data set. Everything but its name is a list with one entry a file; single values become lists of one."""
+
+    def __init__(
+        self,
+        sampleName=None,
+        sampleDescription=None,
+        uris=None,
+        fileNames=None,
+        nodeNames=None,
+        checksums=None,
+        loadFiles=None,
+        customDownloader=None,
+        thumbnailFileName=None,
+        loadFileTypes=None,
+        loadFileProperties=None,
+        loadFileType=None,
+    ) -> None:
+        self.sampleName, self.sampleDescription = sampleName, sampleDescription or sampleName
+        given = (uris, fileNames, nodeNames, loadFiles, loadFileTypes or loadFileType, checksums)
+        for name, value in zip(_LISTS, given, strict=True):
+            setattr(self, name, self._list(uris, value))
+        self.customDownloader, self.thumbnailFileName = customDownloader, thumbnailFileName
         self.loadFileProperties = loadFileProperties or {}
-        self.customDownloader = customDownloader
-        self.thumbnailFileName = thumbnailFileName
+        if len({len(getattr(self, name)) for name in _LISTS}) > 1:  # a TypeError where there is no list at all
+            raise ValueError("All fields of sample data source must have the same length")
+
+    @staticmethod
+    def _list(uris, value):
+        if isinstance(uris, str):
+            return [value]
+        several = isinstance(uris, list | tuple) and (value is None or isinstance(value, str))
+        return [value] * len(uris) if several else value
 
 
 class SampleDataLogic:
     @staticmethod
-    def registerCustomSampleDataSource(category="Custom", **options) -> None:
-        SampleDataLogic.sources().setdefault(category, []).append(SampleDataSource(**options))
+    def registerCustomSampleDataSource(
+        category="Custom",
+        sampleName=None,
+        uris=None,
+        fileNames=None,
+        nodeNames=None,
+        customDownloader=None,
+        thumbnailFileName=None,
+        loadFileTypes=None,
+        loadFiles=None,
+        loadFileProperties={},  # noqa: B006
+        checksums=None,
+        loadFileType=None,
+    ) -> None:
+        source = SampleDataSource(
+            sampleName=sampleName,
+            uris=uris,
+            fileNames=fileNames,
+            nodeNames=nodeNames,
+            thumbnailFileName=thumbnailFileName,
+            loadFileTypes=loadFileTypes or loadFileType,
+            loadFiles=loadFiles,
+            loadFileProperties=loadFileProperties,
+            checksums=checksums,
+            customDownloader=customDownloader,
+        )
+        SampleDataLogic.sampleDataSourcesByCategory().setdefault(category, []).append(source)
 
     @staticmethod
-    def sources() -> dict:
+    def sampleDataSourcesByCategory(category=None):
         if not hasattr(slicer.modules, "sampleDataSources"):
             slicer.modules.sampleDataSources = {}
-        return slicer.modules.sampleDataSources
+        sources = slicer.modules.sampleDataSources
+        return sources if category is None else sources.get(category, [])
 
     def sourceForSampleName(self, sampleName):
-        return next((s for group in self.sources().values() for s in group if s.sampleName == sampleName), None)
+        groups = self.sampleDataSourcesByCategory().values()
+        return next((source for group in groups for source in group if source.sampleName == sampleName), None)
 
     def downloadSamples(self, sampleName):
         source = self.sourceForSampleName(sampleName)

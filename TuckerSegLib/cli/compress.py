@@ -77,7 +77,8 @@ def compress(
 ) -> None:
     """Compress a model into one file that can be handed on."""
     from ..models.cache import Cache
-    from ..models.compressed import SUFFIX, save
+    from ..models.compressed import save
+    from ..models.dataset import SUFFIX
     from ..segmentation.recipes import fitted_on, policy_of
     from ..volumes.output import check_writable, whole_file
     from . import console

@@ -1,5 +1,6 @@
 """What the command line shows: tables and JSON on standard output; progress, warnings and errors on standard error."""
 
+import io
 import json
 import logging
 import sys
@@ -8,10 +9,10 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.markup import escape
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from ..progress import Event, Progress
 
@@ -41,13 +42,21 @@ _STAGES = {
 
 def show_warnings() -> None:
     """Log messages of this package, as one line each on standard error."""
+    print_any_text()
     handler = RichHandler(console=errors, show_time=False, show_path=False, show_level=False)
     logging.getLogger("TuckerSegLib").handlers = [handler]
 
 
+def print_any_text() -> None:
+    """Characters that the terminal does not know are shown by their number: a finished run does not fail at a name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def say_error(sentence: str) -> None:
     """One line on standard error, however long."""
-    errors.print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True, highlight=False)
+    errors.print(Text.assemble(("Error: ", "bold red"), sentence), soft_wrap=True, highlight=False)
 
 
 def say_warning(sentence: str) -> None:
@@ -57,7 +66,7 @@ def say_warning(sentence: str) -> None:
 
 def say(sentence: str) -> None:
     """One line on standard error, above a progress bar where there is one."""
-    errors.print(escape(sentence), soft_wrap=True, highlight=False)
+    errors.print(Text(sentence), soft_wrap=True, highlight=False)
 
 
 @contextmanager
@@ -78,14 +87,14 @@ def write_json(content: Mapping[str, object]) -> None:
 
 
 def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table; every column but the first is aligned to the right."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """A table; every column but the first is aligned to the right. Square brackets are text, not markup."""
+    table = Table(title=Text(title, "table.title"), title_justify="left", header_style="bold")
     longest = max((len(row[0]) for row in rows), default=0)
     for index, column in enumerate(columns):
         width = 0 if index else min(max(longest, len(column)), _FIRST_COLUMN)
-        table.add_column(column, justify="right" if index else "left", overflow="fold", min_width=width)
+        table.add_column(Text(column), justify="right" if index else "left", overflow="fold", min_width=width)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     console = Console()
     (console if console.is_terminal else Console(width=_FILE_WIDTH)).print(table)
 
@@ -93,7 +102,8 @@ def write_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
     """The progress of a run that is drawn as a bar; nothing is left on the screen after it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[left]}"))
+    stage, left = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[left]}"))
+    columns = (stage, BarColumn(), TaskProgressColumn(), left)
     with Bar(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
         task = bar.add_task("Starting", total=1.0, left="")
 

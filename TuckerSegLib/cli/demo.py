@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from ..decomposition.policies import Relative
 from ..errors import OutputError
-from ..models.installed import SAMPLE
 from ..models.opening import open_model
+from ..models.sample import SAMPLE
 from ..progress import Progress
 from ..segmentation.one_model import Result, segment
 from ..segmentation.prepare import ORIGINAL
 from ..segmentation.recipes import fitted_to_scan
 from ..volumes.dice import mean_dice
-from ..volumes.itk import write_itk
+from ..volumes.formats.nrrd import write_nrrd
 from ..volumes.output import whole_file
 from ..volumes.phantoms.phantom import phantom
 from ..volumes.phantoms.seeds import DEMONSTRATION
@@ -185,7 +185,7 @@ def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, or
 def _add_volume(scene: "vtkMRMLScene", image: Volume, path: Path) -> "vtkMRMLScalarVolumeNode":
     """The phantom as a volume node of the scene, and as the file the node is stored in."""
     with whole_file(path) as partial:
-        write_itk(image.voxels[0], image.geometry, partial)
+        write_nrrd(image.voxels[0], image.geometry, partial)
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "Phantom CT")
     storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName(str(path))

@@ -87,7 +87,7 @@ def finetune(
 
 
 def _check(output: Path, images: list[str] | None, dataset: Path | None) -> None:
-    from ..models.compressed import SUFFIX
+    from ..models.dataset import SUFFIX
     from ..volumes.output import check_writable
 
     if output.suffix != SUFFIX:

@@ -79,7 +79,7 @@ def main() -> None:
     try:
         app()
     except (KeyboardInterrupt, Cancelled) as error:
-        errors.print(str(error) or "Cancelled: nothing was written.")
+        errors.print(str(error) or "Cancelled: nothing was written.", markup=False, highlight=False)
         sys.exit(130)
     except TuckerSegError as error:
         say_error(str(error))

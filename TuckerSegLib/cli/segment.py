@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import Cancelled, InputError, NotEnoughMemory, OutputError, WorkerError
-from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES
+from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES, check_output
 
 if TYPE_CHECKING:
     from ..progress import Progress
@@ -104,9 +104,7 @@ def segment(
 
 
 def _into_file(image: Path, output: Path, channels: Sequence[Path]) -> Scan:
-    from ..volumes.output import check_output
-
-    check_output(output)
+    check_output(output, [image, *channels])
     return Scan([image, *channels], output)
 
 
@@ -124,6 +122,8 @@ def _into_folder(images: Sequence[Path], folder: Path, suffix: str, channels: Se
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    for output in outputs:
+        check_output(output, images)
     return [Scan([image], output) for image, output in zip(images, outputs, strict=True)]
 
 

@@ -14,7 +14,6 @@ from ..errors import InputError, TuckerSegError, is_lack_of_memory
 from ..progress import Progress
 from ..store import Store
 from .base import Engine, Prepared, Source
-from .folds import Folds
 from .fused.engine import FusedEngine
 from .memory import give_back
 from .names import NAMES
@@ -47,8 +46,8 @@ def prepared(
     engine: str,
     store: Store,
     progress: Progress | None = None,
-) -> Folds:
-    """A model's folds, prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+) -> Sequence[Prepared]:
+    """A model's folds, each prepared by the engine of that name; by PyTorch, with a warning, where that fails.
 
     `progress` is told of the stage "measure" where engines are measured.
 
@@ -60,8 +59,8 @@ def prepared(
     order = _order(engine, engines(store), device)
     if engine == "auto" and len(order) > 1:
         order, measured = _fastest_first(folds[0], device, order, store, progress)
-        return Folds([*measured, *_all(folds[len(measured) :], device, order, progress)])
-    return Folds(_all(folds, device, order, progress))
+        return [*measured, *_all(folds[len(measured) :], device, order, progress)]
+    return _all(folds, device, order, progress)
 
 
 class Dependable:

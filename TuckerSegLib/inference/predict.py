@@ -1,11 +1,11 @@
 """One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import InputError
 from ..models.nnunet import TrainedModel
@@ -16,7 +16,7 @@ from .interpolation import Properties
 from .labels import labels_of, resampling_is_needed
 from .orientation import read
 from .preprocessing import preprocess
-from .sliding_window import SlidingWindow
+from .sliding_window import Network, SlidingWindow
 
 Labels = npt.NDArray[np.unsignedinteger]
 
@@ -26,8 +26,7 @@ _SECONDS_A_VALUE = {True: 1.3e-7, False: 2e-8}
 
 def predict(
     model: TrainedModel,
-    network: nn.Module,
-    weights: Sequence[Mapping[str, Tensor]],
+    networks: Sequence[Network],
     volume: Volume,
     *,
     device: torch.device,
@@ -35,12 +34,12 @@ def predict(
     head: Head | None = None,
     progress: Progress | None = None,
 ) -> tuple[Labels, dict[str, float]]:
-    """Segment a volume; with `model.network()` and `model.load_weights()` the labels are nnUNetv2_predict's.
+    """Segment a volume; with `model.networks()` the labels are nnUNetv2_predict's.
 
-    `network` maps a patch (1, channels, *model.patch_size) to (1, outputs, *model.patch_size); each of `weights`, one
-    state dict a fold, is loaded into it in turn. It stays on `device`. Patches lie `step` of their size apart. With
-    `head` the network gives features instead, and the head, which takes those of all folds, is applied once at the
-    end. The result is the label map (K, J, I) and the seconds each stage took.
+    Each of `networks`, one a fold, maps a patch (1, channels, *model.patch_size) on `device` to
+    (1, outputs, *model.patch_size) there. Patches lie `step` of their size apart. With `head` the networks give
+    features instead, and the head, which takes those of all folds, is applied once at the end. The result is the label
+    map (K, J, I) and the seconds each stage took.
 
     Raises:
         InputError: the volume's channels are not those the model needs.
@@ -53,8 +52,8 @@ def predict(
     image = read(volume, model.plans["image_reader_writer"])
     data, properties = preprocess(model, image)
     run.stage("predict", later=_seconds_of_labelling(model, data, properties))
-    features = head.features // len(weights) if head else None
-    answers = SlidingWindow(model, network, weights, device, run, step, features).answers(data)
+    features = head.features // len(networks) if head else None
+    answers = SlidingWindow(model, networks, device, run, step, features).answers(data)
     run.stage("postprocess")
     labels = image.restore(labels_of(answers, model, properties, run, head))
     run.finish()

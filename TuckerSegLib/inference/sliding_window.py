@@ -5,16 +5,16 @@ the scores are its own to the last bit. That class itself imports PyTorch's comp
 and its thread that prepares the next patch waits for ever once a patch raises, be it for a cancellation.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import combinations, product
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from ..errors import ModelError, is_lack_of_memory
+from ..errors import is_lack_of_memory
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from ..progress import Progress
@@ -23,6 +23,9 @@ with quiet():
     from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
     from nnunetv2.utilities.helpers import empty_cache
 
+Network = Callable[[Tensor], Tensor]
+"""(1, C, *patch) to (1, outputs, *patch), both on the device that the window works on."""
+
 Place = tuple[Any, ...]
 """Indices of a patch in an image (C, *spatial)."""
 
@@ -30,25 +33,23 @@ _CPU = torch.device("cpu")
 
 
 class SlidingWindow:
-    """Runs a network over a preprocessed image as nnU-Net does: `answers`.
+    """Runs networks over a preprocessed image as nnU-Net does: `answers`.
 
-    `weights` holds one state dict a fold. Patches and, where the model allows, mirror images are averaged, and so are
-    folds. With `features`, the number of channels of each fold's network, which then lacks its head, the folds' follow
-    one another instead: each has a head of its own. Patches lie `step` of their size apart.
+    `networks` holds one a fold. Patches and, where the model allows, mirror images are averaged, and so are folds.
+    With `features`, the number of channels of each fold's network, which then lacks its head, the folds' follow one
+    another instead: each has a head of its own. Patches lie `step` of their size apart.
     """
 
     def __init__(
         self,
         model: TrainedModel,
-        network: nn.Module,
-        weights: Sequence[Mapping[str, Tensor]],
+        networks: Sequence[Network],
         device: torch.device,
         progress: Progress,
         step: float = 0.5,
         features: int | None = None,
     ) -> None:
-        self._network = network.to(device).eval()
-        self._weights, self._device, self._step, self._features = weights, device, step, features
+        self._networks, self._device, self._step, self._features = networks, device, step, features
         self._channels = features or model.label_manager.num_segmentation_heads
         self._patch_size = model.patch_size
         axes = [axis + 2 for axis in model.mirror_axes or ()]
@@ -62,21 +63,18 @@ class SlidingWindow:
         """(channels, *spatial) on the CPU from a preprocessed image (C, *spatial).
 
         Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
-
-        Raises:
-            ModelError: a fold's weights do not fit the network.
         """
         padded, inside = _padded(data, self._patch_size)
         places = self._places(padded.shape[1:])
-        self._calls_in_all = len(self._weights) * len(places) * (1 + len(self._mirrored))
-        folds = (self._of_fold(fold, padded, places)[inside].cpu() for fold in self._weights)
+        self._calls_in_all = len(self._networks) * len(places) * (1 + len(self._mirrored))
+        folds = (self._of_fold(fold, padded, places)[inside].cpu() for fold in self._networks)
         if self._features:
             features = list(folds)
             return features[0] if len(features) == 1 else torch.cat(features)
         scores = next(folds)
         for others in folds:
             scores += others
-        return scores.div_(len(self._weights)) if len(self._weights) > 1 else scores
+        return scores.div_(len(self._networks)) if len(self._networks) > 1 else scores
 
     def _places(self, shape: Sequence[int]) -> list[Place]:
         """Of all patches; those of a 2D model lie in every slice along the first axis."""
@@ -88,27 +86,26 @@ class SlidingWindow:
     def _from(self, corner: Sequence[int]) -> list[slice]:
         return [slice(first, first + size) for first, size in zip(corner, self._patch_size, strict=True)]
 
-    def _of_fold(self, weights: Mapping[str, Tensor], data: Tensor, places: Sequence[Place]) -> Tensor:
+    def _of_fold(self, network: Network, data: Tensor, places: Sequence[Place]) -> Tensor:
         """The mean over all patches, (channels, *spatial)."""
-        self._load(weights)
         empty_cache(self._device)
         if self._device != _CPU:
             try:
-                return self._mean(data, places, self._device)
+                return self._mean(network, data, places, self._device)
             except RuntimeError as error:
                 if not is_lack_of_memory(error):
                     raise
             empty_cache(self._device)  # now that the error no longer holds what was there: again with less on the GPU
-        return self._mean(data, places, _CPU)
+        return self._mean(network, data, places, _CPU)
 
-    def _mean(self, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
+    def _mean(self, network: Network, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
         """With the image and the sums at `home`."""
         options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
         gaussian = compute_gaussian(self._patch_size, sigma_scale=1 / 8, value_scaling_factor=10, device=home)
         data = data.to(home)
         sums: Tensor | None = None
         for place in places:
-            patch = self._predicted(data[place][None].to(self._device)).to(home)
+            patch = self._predicted(network, data[place][None].to(self._device)).to(home)
             if self._features and len(places) == 1:
                 return patch  # its own weighted mean
             if sums is None:  # not beside the first patch
@@ -121,27 +118,20 @@ class SlidingWindow:
         assert sums is not None
         return torch.div(sums, weight, out=sums)
 
-    def _predicted(self, patch: Tensor) -> Tensor:
+    def _predicted(self, network: Network, patch: Tensor) -> Tensor:
         """The mean over the mirror images of one patch (1, C, *patch): (channels, *patch)."""
         with self._autocast():
-            answer = self._called(patch.clone(memory_format=torch.contiguous_format))
+            answer = self._called(network, patch.clone(memory_format=torch.contiguous_format))
             for flips in self._mirrored:
-                answer += self._called(patch.flip(flips)).flip(flips)
+                answer += self._called(network, patch.flip(flips)).flip(flips)
         if self._mirrored:
             answer /= 1 + len(self._mirrored)
         return answer[0]
 
-    def _called(self, patch: Tensor) -> Tensor:
+    def _called(self, network: Network, patch: Tensor) -> Tensor:
         self._progress.step(self._calls, max(self._calls_in_all, self._calls + 1))
         self._calls += 1
-        answer: Tensor = self._network(patch)
-        return answer
-
-    def _load(self, weights: Mapping[str, Tensor]) -> None:
-        try:
-            self._network.load_state_dict(weights)
-        except RuntimeError as error:
-            raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+        return network(patch)
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()

@@ -26,8 +26,6 @@ from ..progress import Progress
 from ..volumes.output import system_errors
 from .nnunet import Compression, TrainedModel, Weights
 
-SUFFIX = ".tuckerseg"
-
 FORMAT = 1
 """Changes whenever files written before can no longer be read, or should be made anew."""
 

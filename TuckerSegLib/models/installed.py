@@ -1,12 +1,11 @@
-"""The models that are found on this computer without being told where."""
+"""The models that are found on this computer without being told where; free of PyTorch."""
 
 import os
 from pathlib import Path
 
+from .sample import SAMPLE, sample_model_folder
 from .totalsegmentator.tasks import task, task_names
 from .totalsegmentator.weights import is_installed, weights_folder
-
-SAMPLE = "sample"
 
 
 def installed() -> dict[str, Path]:
@@ -16,8 +15,6 @@ def installed() -> dict[str, Path]:
     nnU-Net (`nnUNet_results`) and TotalSegmentator (`TOTALSEG_WEIGHTS_PATH`, `TOTALSEG_HOME_DIR`, or its folder in the
     user's home) keep theirs.
     """
-    from .sample import sample_model_folder
-
     folders = [plans.parent for root in _weight_folders() for plans in sorted(root.glob("*/*/plans.json"))]
     return {SAMPLE: sample_model_folder(), **_installed_tasks(), **{str(folder): folder for folder in folders}}
 

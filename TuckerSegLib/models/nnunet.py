@@ -70,6 +70,23 @@ class TrainedModel:
         """
         return self.network_without_data().to_empty(device="cpu").eval()
 
+    def with_weights(self, weights: Weights) -> nn.Module:
+        """The network around these very tensors, nothing is copied: as `network`, ready to run and not to be trained.
+
+        Raises:
+            ModelError: the weights are those of another network, or the plans cannot be used.
+        """
+        network = self.network_without_data()
+        try:
+            network.load_state_dict(weights, assign=True)
+        except RuntimeError as error:
+            raise ModelError("The weights do not fit the network: make the compressed model again.") from error
+        return network.eval().requires_grad_(False)
+
+    def networks(self) -> list[nn.Module]:
+        """One network a fold, with its weights, read now."""
+        return [self.with_weights(weights) for weights in self.load_weights()]
+
     @cached_property
     def labels(self) -> dict[int, str]:
         """The structures by their value in the label map; for regions, the value each region is drawn with."""

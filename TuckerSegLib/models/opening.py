@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ModelError, suggestion
-from .installed import SAMPLE
+from .dataset import SUFFIX, is_compressed
+from .sample import SAMPLE, sample_model_folder
 from .totalsegmentator.tasks import task, task_names
 from .totalsegmentator.weights import open_network, weights_folder
 
@@ -20,14 +21,13 @@ def open_model(which: str | Path, folds: list[int | str] | None = None) -> "Trai
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
-    from .compressed import SUFFIX, load
+    from .compressed import load
     from .folder import open_folder
-    from .sample import sample_model_folder
 
     if which == SAMPLE:
         return open_folder(sample_model_folder(), folds)
     path = Path(which).expanduser()
-    if path.suffix == SUFFIX and path.is_file():
+    if is_compressed(path) and path.is_file():
         if folds:
             raise ModelError(f"{path.name} holds the folds it was compressed from: leave the choice of folds out.")
         return load(path)

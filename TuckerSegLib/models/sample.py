@@ -1,12 +1,11 @@
-"""The small network that was trained on phantoms: a sample that needs no download."""
+"""Where the sample model lies: a small network trained on phantoms that needs no download; free of PyTorch."""
 
 from pathlib import Path
 
 from ..errors import ModelError
-from ..volumes.phantoms.phantom import Phantom, phantom
-from ..volumes.phantoms.tissues import LABELS
 
-__all__ = ["LABELS", "Phantom", "phantom", "sample_model_folder"]
+SAMPLE = "sample"
+"""The name by which it is opened."""
 
 
 def sample_model_folder() -> Path:

@@ -69,8 +69,7 @@ def run(
     """All that `segment` does from there on; see there. Patches lie `step` of their size apart."""
     labels, seconds = predict(
         ready.level,
-        ready.network,
-        ready.network.weights,
+        ready.networks,
         volume,
         device=ready.device,
         step=step,
@@ -78,4 +77,4 @@ def run(
         progress=progress,
     )
     label_map = LabelMap(labels, volume.geometry, ready.level.labels)
-    return Result(label_map, ready.level, seconds, ready.cache_hit, ready.network.engine)
+    return Result(label_map, ready.level, seconds, ready.cache_hit, ready.engine)

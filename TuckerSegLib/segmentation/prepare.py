@@ -1,5 +1,6 @@
 """A volume with its geometry in, a label map with names on the same grid out, at any level of compression."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -7,14 +8,12 @@ import torch
 from torch import nn
 
 from ..decomposition.policies import RankPolicy, Relative
-from ..engines.base import Source
+from ..engines.base import Prepared, Source
 from ..engines.devices import torch_device
 from ..engines.fastest import prepared
-from ..engines.folds import Folds
 from ..engines.layer_times import LayerTimes
 from ..engines.memory import give_back
 from ..engines.tuned_ranks import Fitted, fitted
-from ..errors import ModelError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
@@ -28,14 +27,24 @@ ORIGINAL = Relative(1.0)
 class Ready:
     """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time.
 
-    With `head` the network gives features, and the scores are what it makes of them.
+    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them.
     """
 
     level: TrainedModel
-    network: Folds
+    networks: Sequence[Prepared]
     device: torch.device
     cache_hit: bool
     head: Head | None = None
+
+    @property
+    def engine(self) -> str:
+        """The one that runs the networks."""
+        return self.networks[-1].engine
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the networks take for as long as they are kept."""
+        return sum(network.memory for network in self.networks)
 
 
 def make_ready(
@@ -58,10 +67,10 @@ def make_ready(
     # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
     head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
     sources = _sources(level, weights, head is not None)
-    network = prepared(sources, where, engine, Store(cache.folder), progress)
+    networks = prepared(sources, where, engine, Store(cache.folder), progress)
     weights.forget()
     give_back()  # what compressing, and engines that were not chosen, took
-    return Ready(level, network, where, cache_hit, head)
+    return Ready(level, networks, where, cache_hit, head)
 
 
 def _fitted(
@@ -117,10 +126,4 @@ def _trunk(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
 
 
 def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
-    """The network around these very tensors: nothing is copied."""
-    network = level.network_without_data()
-    try:
-        network.load_state_dict(weights.folds()[fold], assign=True)
-    except RuntimeError as error:
-        raise ModelError("The weights do not fit the network: make the compressed model again.") from error
-    return network.eval().requires_grad_(False)
+    return level.with_weights(weights.folds()[fold])

@@ -156,7 +156,7 @@ class Warm:
 
 def _size(ready: Ready) -> int:
     """The memory of a prepared network, and of the weights that a compressed level keeps beside an engine's own."""
-    return ready.network.memory
+    return ready.memory
 
 
 def _stamp(which: str) -> tuple[tuple[str, int, int], ...]:

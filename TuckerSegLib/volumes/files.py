@@ -4,38 +4,47 @@
 """
 
 import zlib
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import slicerio
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nrrd import NRRDError
 
 from ..errors import InputError
-from .dicom import read_dicom
-from .itk import COMPRESSION, Labels, Voxels, complaint, read_itk, silent_itk, write_itk
-from .nifti import read_nifti, write_nifti
+from .dicom.headers import is_dicom
+from .dicom.series import read_dicom
+from .formats.contents import DAMAGED, Labels, Voxels, regular_file
+from .formats.metaimage import read_metaimage, write_metaimage
+from .formats.nifti import read_nifti, write_nifti
+from .formats.nrrd import read_nrrd, write_nrrd
 from .output import SEGMENTATION_SUFFIX, check_output, output_suffix, whole_file
-from .terminology import style
-from .volume import RAS_TO_LPS, Geometry, LabelMap, Volume
+from .segments import segment_fields
+from .volume import Geometry, LabelMap, Volume
 
 __all__ = ["check_output", "read_volume", "write_segmentation"]
 
 _READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
     ".nii": read_nifti,
     ".nii.gz": read_nifti,
-    ".nrrd": partial(read_itk, image_io="NrrdImageIO"),
-    ".nhdr": partial(read_itk, image_io="NrrdImageIO"),
-    ".mha": partial(read_itk, image_io="MetaImageIO"),
-    ".mhd": partial(read_itk, image_io="MetaImageIO"),
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+    ".mha": read_metaimage,
+    ".mhd": read_metaimage,
 }
+
+_DAMAGE = (RuntimeError, ValueError, LookupError, EOFError, zlib.error, ImageFileError, HeaderDataError, NRRDError)
+"""What readers raise at content that no writer makes."""
 
 
 def read_volume(paths: Sequence[Path]) -> Volume:
     """The image in `paths`, one file or DICOM folder a channel, in the order the network wants them.
 
-    Reads .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd and folders with one DICOM series; left-handed grids keep their
-    handedness. Of a NIfTI's two positions the one 3D Slicer takes is taken (the scanner's, before aligned ones).
+    Reads .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, folders with one DICOM series, and any file of a series for the whole
+    of it; left-handed grids keep their handedness. Of a NIfTI's two positions the one 3D Slicer takes is taken (the
+    scanner's, before aligned ones).
 
     Returns:
         Volume with voxels (C, K, J, I) in the files' own scalar type and units.
@@ -46,33 +55,49 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
         raise InputError("No image was given: name one file or DICOM folder a channel.")
-    channels, geometries = zip(*map(_read_channel, paths), strict=True)
-    for path, geometry in zip(paths, geometries, strict=True):
-        _check_same_grid(paths[0], geometries[0], path, geometry)
-    return Volume(np.stack(channels), geometries[0])
+    channels = [_read_channel(path) for path in paths]
+    for path, channel in zip(paths, channels, strict=True):
+        _check_same_grid(paths[0], channels[0].geometry, path, channel.geometry)
+    if len(channels) == 1:
+        return channels[0]
+    return Volume(np.concatenate([channel.voxels for channel in channels]), channels[0].geometry)
 
 
-def _read_channel(path: Path) -> tuple[Voxels, Geometry]:
-    try:
+def _read_channel(path: Path) -> Volume:
+    with _told_of(path), np.errstate(all="ignore"):  # numbers that are none are refused where a geometry is made
         if not path.exists():
             raise InputError(f"{path} does not exist: check the name.")
-        with silent_itk():
-            return read_dicom(path) if path.is_dir() else _read_file(path)
-    except (RuntimeError, ValueError, EOFError, OSError, zlib.error) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise InputError(f"{path} cannot be read ({error.strerror}): check that you may open it.") from error
-        raise InputError(f"{path} {complaint(error)}.") from error
+        read = read_dicom if path.is_dir() else _reader_of(regular_file(path))
+        voxels, geometry = read(path)
+        return Volume(voxels[np.newaxis], geometry)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Whatever is wrong with the image at `path`, in one sentence that names it."""
+    try:
+        yield
+    except InputError as error:
+        if str(path) in str(error):
+            raise
+        raise InputError(f"{path}: {error}") from error
     except MemoryError as error:
         raise InputError(f"{path} does not fit into memory: crop or resample it, or close other programs.") from error
+    except _DAMAGE as error:
+        raise InputError(f"{path} {DAMAGED}.") from error
+    except OSError as error:
+        if error.errno is None:
+            raise InputError(f"{path} {DAMAGED}.") from error
+        raise InputError(f"{path} cannot be read ({error.strerror}): check that you may open it.") from error
 
 
-def _read_file(path: Path) -> tuple[Voxels, Geometry]:
+def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]]:
     suffix = next((suffix for suffix in _READERS if path.name.lower().endswith(suffix)), None)
-    if suffix is None:
-        raise InputError(f"{path} is of an unknown kind: use {', '.join(_READERS)} or a DICOM folder.")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: copy or export it again.")
-    return _READERS[suffix](path)
+    if suffix is not None:
+        return _READERS[suffix]
+    if is_dicom(path):
+        return read_dicom
+    raise InputError(f"{path} is of an unknown kind: use {', '.join(_READERS)} or a DICOM folder.")
 
 
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
@@ -96,44 +121,17 @@ def write_segmentation(label_map: LabelMap, path: Path, standard_names: bool = F
     """
     path = Path(path)
     suffix = output_suffix(path)
-    labels = _smallest(label_map.labels)
+    labels, geometry = _smallest(label_map.labels), label_map.geometry
     with whole_file(path) as temporary:
         if suffix == SEGMENTATION_SUFFIX:
-            _write_segments(LabelMap(labels, label_map.geometry, label_map.names), temporary, standard_names)
-        elif suffix in (".nii.gz", ".nii"):
-            write_nifti(labels, label_map.geometry, temporary)
+            write_nrrd(labels, geometry, temporary, segment_fields(label_map, standard_names))
+        elif suffix == ".nrrd":
+            write_nrrd(labels, geometry, temporary)
+        elif suffix == ".mha":
+            write_metaimage(labels, geometry, temporary)
         else:
-            write_itk(labels, label_map.geometry, temporary)
+            write_nifti(labels, geometry, temporary)
 
 
 def _smallest(labels: Labels) -> Labels:
     return labels.astype(np.min_scalar_type(labels.max()), copy=False)
-
-
-def _write_segments(label_map: LabelMap, path: Path, standard_names: bool) -> None:
-    i, j, k = label_map.labels.shape[::-1]
-    extent = [0, i - 1, 0, j - 1, 0, k - 1]
-    segments = [_segment(label, label_map, standard_names) for label in label_map.voxel_counts()]
-    segmentation = {
-        "voxels": label_map.labels.transpose(2, 1, 0),  # slicerio wants (I, J, K)
-        "ijkToLPS": RAS_TO_LPS @ label_map.geometry.ijk_to_ras,
-        "containedRepresentationNames": ["Binary labelmap"],
-        "segments": [{**segment, "extent": extent} for segment in segments],
-    }
-    slicerio.write_segmentation(str(path), segmentation, compression_level=COMPRESSION)
-
-
-def _segment(label: int, label_map: LabelMap, standard_names: bool) -> dict[str, object]:
-    structure = style(label_map.names.get(label, f"label_{label}"))
-    segment: dict[str, object] = {
-        "id": structure.name,
-        "name": structure.label if standard_names else structure.name,
-        "nameAutoGenerated": False,
-        "color": structure.color,
-        "colorAutoGenerated": False,
-        "labelValue": label,
-        "layer": 0,
-    }
-    if structure.terminology:
-        segment["tags"] = {"TerminologyEntry": structure.terminology}
-    return segment

@@ -1,10 +1,11 @@
-"""Results reach their file whole or not at all."""
+"""Results reach their file whole or not at all, and whatever would keep them from it is known before a run."""
 
+import errno
 import os
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -15,6 +16,11 @@ SEGMENTATION_SUFFIX = ".seg.nrrd"
 LABEL_MAP_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
+
+_DETACHED_HEADERS = (".nhdr", ".mhd")
+
+_UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
+"""How file systems say that they know nothing of modes, owners or fsync; the result is none the worse for it."""
 
 
 def output_suffix(path: Path) -> str:
@@ -29,62 +35,122 @@ def output_suffix(path: Path) -> str:
     raise OutputError(f"{path} has no suffix a result can be written as: end it in one of {', '.join(SUFFIXES)}.")
 
 
-def check_output(path: Path) -> None:
+def check_output(path: Path, images: Sequence[Path] = ()) -> None:
     """Whether a result can be written to `path`, to be asked before a long run.
 
+    Args:
+        path: the result's file.
+        images: files and DICOM folders that the run reads, none of which the result may take the place of.
+
     Raises:
-        OutputError: the suffix is unknown, or the folder is missing or cannot be written to.
+        OutputError: the suffix is unknown, the folder is missing or cannot be written to, or an image is in the place.
     """
-    if not Path(path).is_dir():
-        output_suffix(path)
+    path = Path(path)
     check_writable(path)
+    output_suffix(path)
+    for image in images:
+        if _belongs_to(path, Path(image)):
+            raise OutputError(f"{path} would overwrite the image {image}: choose another name for the result.")
+
+
+def _belongs_to(path: Path, image: Path) -> bool:
+    """Whether the file at `path` is the image itself, by whatever name, or one of the files it consists of."""
+    if not path.exists() or not image.exists():
+        return False
+    folder = path.resolve().parent
+    if image.is_dir():
+        return image.resolve() in (folder, *folder.parents) and path.read_bytes()[128:132] == b"DICM"
+    if path.samefile(image):
+        return True
+    names_data = image.suffix.lower() in _DETACHED_HEADERS and folder == image.resolve().parent
+    return names_data and image.is_file() and os.fsencode(path.name) in image.read_bytes()
 
 
 def check_writable(path: Path) -> None:
-    """Whether a file of any kind can be written to `path`.
+    """Whether a file of any kind can be written to `path`, by the names that `whole_file` will use.
 
     Raises:
-        OutputError: it is a folder, or its folder is missing or cannot be written to.
+        OutputError: it is a folder, or its folder is missing or cannot be written to, or the name is not allowed there.
     """
     path = Path(path)
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder: add the name of a file, such as segmentation{SEGMENTATION_SUFFIX}.")
-    if not path.parent.is_dir():
-        raise OutputError(f"The folder {path.parent} does not exist: create it or choose another one.")
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: add the name of a file, such as segmentation{SEGMENTATION_SUFFIX}.")
+        if not path.parent.is_dir():
+            raise OutputError(f"The folder {path.parent} does not exist: create it or choose another one.")
+        target = path.resolve()
         # Permission bits do not tell about read-only disks, quotas and network shares; trying does.
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        for name in (_temporary(target), target.with_name("." + target.name[1:])):
+            with suppress(FileExistsError):
+                os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                name.unlink()
         if path.exists():
-            path.open("r+b").close()
+            _check_replaceable(path)
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _check_replaceable(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OutputError(f"{path} is a pipe, a device or the like: choose another name for the result.")
+    path.open("r+b").close()
+
+
+def _temporary(target: Path) -> Path:
+    """A name beside `target` that nobody uses and no file system finds too long where it allows `target`'s own.
+
+    The suffix stays, as some libraries choose the format by it.
+    """
+    suffix = "".join(target.suffixes[-2:])[-16:] if target.suffix else ""
+    return target.with_name(f".{uuid4().hex[:8]}{suffix}")
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it takes the place of `path` when the block ends well.
 
-    When the block fails, what was at `path` stays as it was and nothing else is left behind.
+    It takes over the mode and owner of the file it replaces; a new one gets what the user's umask says. When the block
+    fails, what was at `path` stays as it was and nothing else is left behind.
 
     Raises:
         OutputError: the disk is full, or the file or its folder cannot be written to.
     """
     check_writable(path)
     target = Path(path).resolve()
-    temporary = target.with_name(f".{uuid4().hex}.{target.name}")
+    temporary = _temporary(target)
     try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
+        before = target.stat() if target.exists() else None
+        # A private result is private from its first byte on.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if before else 0o666))
+        wanted = before or temporary.stat()
         yield temporary
-        temporary.chmod(mode)  # the user's other files' permissions, whatever the writer gave it
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
+        _settle(temporary, wanted)
         os.replace(temporary, target)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _settle(file: Path, wanted: os.stat_result) -> None:
+    """Gives a finished file its owner and mode, and sees it onto the disk."""
+    made = file.stat()
+    if hasattr(os, "chown") and (made.st_uid, made.st_gid) != (wanted.st_uid, wanted.st_gid):
+        with _where_supported():
+            os.chown(file, wanted.st_uid, wanted.st_gid)
+    with _where_supported():
+        file.chmod(stat.S_IMODE(wanted.st_mode))
+    with file.open("r+b") as opened, _where_supported():
+        os.fsync(opened.fileno())
+
+
+@contextmanager
+def _where_supported() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
 
 
 @contextmanager

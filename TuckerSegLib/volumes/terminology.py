@@ -145,5 +145,5 @@ def _distance(colors: npt.NDArray[np.float64], color: npt.NDArray[np.float64]) -
 
 def _color_from_name(name: str) -> Color:
     # Python's own hash of a string differs from run to run.
-    hue, saturation, value = hashlib.blake2b(name.encode(), digest_size=3).digest()
+    hue, saturation, value = hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=3).digest()
     return colorsys.hsv_to_rgb(hue / 256, 0.5 + 0.5 * saturation / 255, 0.6 + 0.4 * value / 255)

@@ -23,6 +23,13 @@ _SINGULAR = 1e-6
 """Below this share of the product of the spacings, the axes no longer span a volume."""
 
 
+_SMALLEST, _LARGEST = 1e-4, 1e4
+"""Millimetres between voxels; microscopes are finer than the first, and no patient is larger than the second."""
+
+_FARTHEST = 1e7
+"""Millimetres from the origin; further away, single precision tells no voxels apart."""
+
+
 @dataclass(frozen=True)
 class Geometry:
     """The grid of a volume: `shape` as (K, J, I), `ijk_to_ras` as (4, 4).
@@ -41,6 +48,8 @@ class Geometry:
         object.__setattr__(self, "ijk_to_ras", matrix)
         if min(self.spacing) <= 0:
             raise InputError("The image has a voxel spacing of zero: correct its header or export it again.")
+        if min(self.spacing) < _SMALLEST or max(self.spacing) > _LARGEST or abs(matrix[:3, 3]).max() > _FARTHEST:
+            raise InputError("The image's voxels have an impossible size or position: correct its header.")
         if abs(np.linalg.det(matrix[:3, :3])) < _SINGULAR * np.prod(self.spacing):
             raise InputError("The image's axis directions are singular: correct its header or export it again.")
 

@@ -1,8 +1,5 @@
 """The models that the panel offers, those on this computer first; found without PyTorch."""
 
-import json
-import os
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -11,21 +8,14 @@ from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
-import TuckerSegLib
-from TuckerSegLib.errors import TuckerSegError
+from TuckerSegLib.errors import ModelError
+from TuckerSegLib.models import dataset, installed
+from TuckerSegLib.models.sample import SAMPLE
 
-from . import settings
+from . import browsed
 
 if TYPE_CHECKING:
     from TuckerSegLib.models.totalsegmentator.tasks import Task
-
-SAMPLE = "sample"
-
-SUFFIX = ".tuckerseg"
-
-SETTING = "TuckerSeg/Models"
-
-_LONGEST_HEADER = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -43,14 +33,17 @@ def offered_models() -> list[Model]:
 
 
 def installed_models() -> list[Model]:
-    """The sample, TotalSegmentator's tasks that are here, what the user browsed for, and TotalSegmentator's folders."""
+    """The sample, TotalSegmentator's tasks that are here, what the user browsed for, and trained folders."""
+    found = installed.installed()
+    names = {task.name: task for task in _tasks()}
     sample = Model(
         SAMPLE,
         _("Sample: torso CT"),
         _("A small network for trying out, trained on phantoms; it comes with TuckerSeg and needs no download."),
     )
-    tasks = [_of_task(task) for task in _tasks() if _is_installed(task)]
-    return _without_repetition([sample, *tasks, *_browsed(), *_total_segmentator()])
+    tasks = [_of_task(names[key]) for key in found if key in names]
+    folders = [_at(folder) for key, folder in found.items() if key not in names and key != SAMPLE]
+    return _without_repetition([sample, *tasks, *_browsed(), *folders])
 
 
 def model_of(key: str) -> Model:
@@ -66,36 +59,18 @@ def task_to_download(key: str) -> "Task | None":
 
 def remember(path: Path) -> Model:
     """Puts a folder or file that the user chose first among those browsed for."""
-    key = str(path)
     structures_of.cache_clear()
-    settings.write(SETTING, json.dumps([key, *(known for known in _remembered() if known != key)]))
+    browsed.remember(path)
     return _at(path)
 
 
 @cache
 def structures_of(key: str) -> list[str]:
     """The structures of a model's folder or file in label order; none where they are not known yet."""
-    task = next((known for known in _tasks() if known.name == key), None)
-    if task is not None:
-        return list(task.found.values())
     try:
-        dataset = _dataset(_sample_folder() if key == SAMPLE else Path(key))
-    except (OSError, ValueError, KeyError, struct.error):
+        return dataset.structures_of(key)
+    except ModelError:
         return []
-    labels = {name: _last(label) for name, label in dataset.get("labels", {}).items()}
-    return sorted((name for name in labels if name not in ("background", "ignore")), key=lambda name: labels[name])
-
-
-def is_compressed(key: str) -> bool:
-    """Whether the model was compressed already, so that it has one level and no original."""
-    return key.endswith(SUFFIX)
-
-
-def _sample_folder() -> Path:
-    """As TuckerSegLib.models.sample says, which needs PyTorch: in a checkout beside the library, else inside it."""
-    library = Path(TuckerSegLib.__file__).resolve().parent
-    folders = [root / "Resources" / "SampleModel" for root in (library.parent, library)]
-    return next((folder for folder in folders if folder.is_dir()), folders[-1])
 
 
 @cache
@@ -105,7 +80,7 @@ def _tasks() -> tuple["Task", ...]:
         from TuckerSegLib.models.totalsegmentator.tasks import task, task_names
 
         return tuple(task(name) for name in task_names())
-    except (ImportError, TuckerSegError):
+    except (ImportError, ModelError):
         return ()
 
 
@@ -139,22 +114,13 @@ def _missing(key: str) -> Model:
 
 
 def _browsed() -> Iterator[Model]:
-    for key in _remembered():
-        path = Path(key)
+    for path in browsed.remembered():
         if path.is_file() or (path / "plans.json").is_file():
             yield _at(path)
 
 
-def _remembered() -> list[str]:
-    try:
-        found = json.loads(settings.read(SETTING) or "[]")
-    except ValueError:
-        return []
-    return [str(key) for key in found] if isinstance(found, list) else []
-
-
 def _at(path: Path) -> Model:
-    if path.suffix == SUFFIX:
+    if dataset.is_compressed(path):
         return Model(str(path), _("{name} (compressed)").format(name=path.stem), str(path))
     return Model(str(path), _title(path), str(path))
 
@@ -165,40 +131,3 @@ def _title(folder: Path) -> str:
     named = rest.replace("_", " ") if number.startswith("Dataset") and rest else folder.parent.name
     configuration = folder.name.rpartition("__")[2]
     return f"{named} ({configuration})" if configuration != folder.name else f"{named} {folder.name}"
-
-
-def _total_segmentator() -> Iterator[Model]:
-    for plans in sorted(_weights_folder().glob("Dataset*/*/plans.json")):
-        yield Model(str(plans.parent), _title(plans.parent), str(plans.parent))
-
-
-def _weights_folder() -> Path:
-    """Where TotalSegmentator keeps its weights, by its own rules."""
-    if "TOTALSEG_WEIGHTS_PATH" in os.environ:
-        return Path(os.environ["TOTALSEG_WEIGHTS_PATH"])
-    home = os.environ.get("TOTALSEG_HOME_DIR")
-    return (Path(home) if home else Path.home() / ".totalsegmentator") / "nnunet" / "results"
-
-
-def _dataset(path: Path) -> dict[str, dict[str, int | list[int]]]:
-    if path.suffix != SUFFIX:
-        found = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
-    else:
-        found = json.loads(_safetensors_header(path)["__metadata__"]["header"])["dataset"]
-    if not isinstance(found, dict):
-        raise ValueError("no dataset")
-    return found
-
-
-def _safetensors_header(path: Path) -> dict[str, dict[str, str]]:
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > _LONGEST_HEADER:
-            raise ValueError("no safetensors file")
-        header: dict[str, dict[str, str]] = json.loads(file.read(size))
-    return header
-
-
-def _last(label: int | list[int]) -> int:
-    """A region of several labels comes where the last of them does."""
-    return label if isinstance(label, int) else max(label, default=0)

@@ -5,22 +5,15 @@ A saved scene may come from another computer or version: what cannot be read fal
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from ..widgets.wording import LEVELS
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-ENGINES = ("auto", "fused", "torch", "openvino")
-"""All there are; which of them this computer has, its worker tells."""
-
-ENGINE_NAMES = {"fused": "PyTorch (fused)", "torch": "PyTorch", "openvino": "OpenVINO"}
-
-DEFAULT_MODEL = "sample"
-
-DEFAULT_FACTOR = 1.0
-"""The original network: whoever wants it faster says so, having seen what that costs."""
+from TuckerSegLib.decomposition.published import LEVELS
+from TuckerSegLib.engines.names import DEVICES
+from TuckerSegLib.engines.names import NAMES as ENGINES
+from TuckerSegLib.models.dataset import is_compressed
+from TuckerSegLib.models.sample import SAMPLE
+from TuckerSegLib.segmentation.request import Request
 
 
 @dataclass(frozen=True)
@@ -76,13 +69,14 @@ class Names:
     """A parameter that is a list of names."""
 
     name: str
+    default: tuple[str, ...] = ()
 
     def __get__(self, parameters: "Parameters", owner: type) -> tuple[str, ...]:
         try:
             names = json.loads(parameters.node.GetParameter(self.name) or "[]")
         except ValueError:
-            return ()
-        return tuple(str(name) for name in names) if isinstance(names, list) else ()
+            return self.default
+        return tuple(str(name) for name in names) if isinstance(names, list) else self.default
 
     def __set__(self, parameters: "Parameters", value: Sequence[str]) -> None:
         parameters.node.SetParameter(self.name, json.dumps(list(value)))
@@ -108,15 +102,18 @@ class Parameters:
     segmentation = Reference("OutputSegmentation")
     comparison = Reference("ComparisonTable")
     trade_off = Reference("TradeOffChart")
-    model = Text("Model", DEFAULT_MODEL)
-    factor = Number("Factor", DEFAULT_FACTOR)
-    device = Text("Device", "auto", DEVICES)
-    engine = Text("Engine", "auto", ENGINES)
-    structures = Names("Structures")
     standard_names = Flag("StandardNames")
     all_frames = Flag("AllFrames")
-    exact_ranks = Flag("ExactRanks")
-    fit_to_scan = Flag("FitToScan")
+
+    # These are called as in `Request`, of which they have the defaults.
+    model = Text("Model", SAMPLE)
+    factor = Number("Factor", Request.factor)
+    device = Text("Device", Request.device, DEVICES)
+    engine = Text("Engine", Request.engine, ENGINES)
+    structures = Names("Structures", Request.structures)
+    folds = Names("Folds")
+    exact_ranks = Flag("ExactRanks", Request.exact_ranks)
+    fit_to_scan = Flag("FitToScan", Request.fit_to_scan)
 
     def __init__(self, node: Any) -> None:
         self.node = node
@@ -125,3 +122,11 @@ class Parameters:
     def position(self) -> int:
         """Where the slider stands: the published level that is nearest to the factor."""
         return min(range(len(LEVELS)), key=lambda position: abs(LEVELS[position] - self.factor))
+
+    def request(self, known_structures: Sequence[str]) -> Request:
+        """What these choices ask for; structures that the model is known not to have are left out."""
+        asked = {field.name: getattr(self, field.name) for field in fields(Request)}
+        asked["structures"] = tuple(n for n in self.structures if not known_structures or n in known_structures)
+        if is_compressed(self.model):
+            asked["factor"] = Request.factor
+        return Request(**asked)

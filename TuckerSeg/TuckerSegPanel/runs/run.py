@@ -6,24 +6,22 @@ result; `Run` drives it without ever waiting, so that a timer can do so while th
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.progress import Event
-from TuckerSegLib.worker.jobs import Job
 
-if TYPE_CHECKING:
-    from .download import Download
+from .work import Work
 
 
 @dataclass(frozen=True)
 class Step:
-    """One job, which of how many it is, and what it does in words; empty where the stage says enough."""
+    """One piece of work, which of how many it is, and what it does in words; empty where the stage says enough."""
 
-    job: "Job | Download"
+    job: Work
     index: int = 0
     count: int = 1
     title: str = ""
@@ -117,7 +115,7 @@ class Run:
             if node.GetScene() is None:
                 self.cancel(_("{name} was deleted, so its segmentation was cancelled.").format(name=name))
 
-    def _take_result(self, job: "Job | Download") -> None:
+    def _take_result(self, job: Work) -> None:
         if self.done:
             return
         try:

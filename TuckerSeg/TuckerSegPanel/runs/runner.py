@@ -1,15 +1,20 @@
 """Keeps runs going while the application does, and tells whoever started them what becomes of them."""
 
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import qt
+import slicer
 
 from .run import Advance, Run
 
 MILLISECONDS_BETWEEN_POLLS = 100
+
+SECONDS_BETWEEN_LOOKS = 0.01
+"""While somebody waits for a run."""
 
 
 def ignore(_value: Any) -> None:
@@ -60,6 +65,21 @@ class Runner:
         for run in self._settling:
             run.poll()
         self._settling = [run for run in self._settling if not run.settled]
+
+    def wait(self, run: Run) -> Any:
+        """The result of a run that was started, once it is there; events are processed meanwhile.
+
+        Raises:
+            TuckerSegError: the run failed or was cancelled.
+        """
+        try:
+            while not run.done:
+                slicer.app.processEvents()
+                self.poll()
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+        finally:
+            run.cancel()  # nothing happens where it is done
+        return run.result()
 
     def forget(self) -> None:
         """Tell nobody any more."""

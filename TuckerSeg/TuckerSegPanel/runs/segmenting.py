@@ -8,6 +8,7 @@ import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
+from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.volumes.dice import dice, mean_dice
@@ -16,7 +17,7 @@ from TuckerSegLib.volumes.volume import LabelMap, Volume
 from TuckerSegLib.worker.client import Client
 
 from ..choices.measurements import Measurements, Setup
-from ..scene import sequences
+from ..scene import ownership, sequences
 from ..scene.tables import Row, fill_comparison
 from .run import Step, Steps
 
@@ -26,16 +27,18 @@ _PREPARING = ("load", "compress", "start")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a segmentation left in the scene, and the worker's account of it."""
+    """What a segmentation of `volume` left in the scene, and the worker's account of it."""
 
+    volume: "slicer.vtkMRMLScalarVolumeNode"
     segmentation: "slicer.vtkMRMLSegmentationNode"
     finished: Segmentation
 
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison left in the scene, and the mean Dice of the two label maps."""
+    """What a comparison on `volume` left in the scene, and the mean Dice of the two label maps."""
 
+    volume: "slicer.vtkMRMLScalarVolumeNode"
     segmentation: "slicer.vtkMRMLSegmentationNode"
     table: "slicer.vtkMRMLTableNode"
     agreement: float
@@ -69,12 +72,13 @@ class Segmenting:
         request: Request,
         standard_names: bool,
     ) -> Steps:
-        """Into `segmentation_node`, or a new one."""
+        """Into `segmentation_node` where that is the volume's own, else into a new one."""
         image = _Image.of(volume_node)
         finished = yield Step(self._client.segment(image.volume, request))
         self._keep(image, request, finished)
-        node = show_label_map(finished.label_map, volume_node, _in_scene(segmentation_node), standard_names)
-        return Outcome(node, finished)
+        own = ownership.own_segmentation(segmentation_node, volume_node)
+        node = show_label_map(finished.label_map, volume_node, own, standard_names)
+        return Outcome(volume_node, node, finished)
 
     def segment_frames(
         self,
@@ -92,8 +96,9 @@ class Segmenting:
             job = self._client.segment(image.volume, request)
             results.append((yield Step(job, index, len(frames), title)))
         label_maps = [finished.label_map for finished in results]
-        node = sequences.show(volume_node, _in_scene(segmentation_node), frames, label_maps, standard_names)
-        return Outcome(node, results[-1])
+        own = ownership.own_sequence(segmentation_node, volume_node)
+        node = sequences.show(volume_node, own, frames, label_maps, standard_names)
+        return Outcome(volume_node, node, results[-1])
 
     def compare(
         self,
@@ -109,16 +114,18 @@ class Segmenting:
         title = _("Level {factor:g}").format(factor=request.factor)
         finished = yield Step(self._client.segment(image.volume, request), 1, 2, title)
         agreement = self._keep(image, request, finished)
-        node = show_label_map(finished.label_map, volume_node, _in_scene(segmentation_node), standard_names)
-        table = fill_comparison(_in_scene(table_node), node, rows(finished.label_map, original))
-        return Compared(
-            node, table, mean_dice(original.labels, finished.label_map.labels) if agreement is None else agreement
-        )
+        own = ownership.own_segmentation(segmentation_node, volume_node)
+        node = show_label_map(finished.label_map, volume_node, own, standard_names)
+        table = fill_comparison(ownership.own_table(table_node, volume_node), node, rows(finished.label_map, original))
+        ownership.is_about(table, volume_node)
+        if agreement is None:
+            agreement = mean_dice(original.labels, finished.label_map.labels)
+        return Compared(volume_node, node, table, agreement)
 
     def measure(
         self, volume_node: "slicer.vtkMRMLScalarVolumeNode", request: Request, factors: Sequence[float]
     ) -> Steps:
-        """Seconds and agreement of some levels on this volume; leaves nothing in the scene."""
+        """Seconds and agreement of some levels on this volume, which is given back; leaves nothing in the scene."""
         image = _Image.of(volume_node)
         request = replace(request, structures=())
         compressed = [factor for factor in factors if factor != 1]
@@ -129,6 +136,7 @@ class Segmenting:
             level = replace(request, factor=factor)
             finished = yield Step(self._client.segment(image.volume, level), index, count, title)
             self._keep(image, level, finished)
+        return volume_node
 
     def _original_of(self, image: _Image, request: Request, index: int, count: int) -> Steps:
         request = replace(request, factor=1.0)
@@ -151,6 +159,16 @@ class Segmenting:
         if not request.structures:
             self._measurements.remember_agreement(setup, request.factor, agreement)
         return agreement
+
+
+def unmeasured(measurements: Measurements, request: Request) -> list[float]:
+    """The published levels whose time or agreement is not known."""
+    known = {
+        level.factor
+        for level in measurements.of(setup_of(request))
+        if level.seconds is not None and level.agreement is not None
+    }
+    return [factor for factor in LEVELS if factor not in known]
 
 
 def setup_of(request: Request) -> Setup:
@@ -186,8 +204,3 @@ def rows(ours: LabelMap, original: LabelMap) -> list[Row]:
 
 def _identity(image: _Image, request: Request) -> tuple[Any, ...]:
     return (*image.identity, request)
-
-
-def _in_scene(node: Any) -> Any:
-    """The node, or None where it was deleted meanwhile: what was computed then gets a node of its own."""
-    return node if node is not None and node.GetScene() is not None else None

@@ -1,1 +1,1 @@
-"""What the panel shows, and the words it says it in."""
+"""What the panel shows: one file for each of its parts, and one that puts them together."""

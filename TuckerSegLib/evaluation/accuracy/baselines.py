@@ -151,10 +151,7 @@ def _term(layer: Convolution) -> int:
 
 
 def _networks(model: TrainedModel) -> Iterator[nn.Module]:
-    for weights in model.load_weights():
-        network = model.network_without_data()
-        network.load_state_dict(weights, assign=True)
-        yield network.eval().requires_grad_(False)
+    return map(model.with_weights, model.load_weights())
 
 
 def _with(model: TrainedModel, settings: Settings, folds: list[nn.Module]) -> TrainedModel:

@@ -57,13 +57,13 @@ class TuckerSeg:
         ready = make_ready(self._model, policy, device="cpu", engine=engine, whole=True)
         seconds = time.perf_counter() - start
         self._levels[factor] = ready
-        ready.network(self._patch)
+        ready.networks[0](self._patch)
         report = ready.level.compression.report if ready.level.compression else None
-        return {"engine": ready.network.engine, "prepared_in": seconds, **_costs(self._model, report)}
+        return {"engine": ready.engine, "prepared_in": seconds, **_costs(self._model, report)}
 
     def run(self, factor: float) -> dict[str, Any]:
         start = time.perf_counter()
-        self._levels[factor].network(self._patch)
+        self._levels[factor].networks[0](self._patch)
         return {"seconds": time.perf_counter() - start}
 
     def error(self, factor: float) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class TuckerSeg:
         network = in_double(_network(self._levels[factor].level))
         with torch.inference_mode():
             reference = network(self._patch.double())
-            found = self._levels[factor].network(self._patch)
+            found = self._levels[factor].networks[0](self._patch)
             norm = torch.linalg.vector_norm(reference)
             return {"relative_error": float(torch.linalg.vector_norm(reference.sub_(found)) / norm)}
 
@@ -87,9 +87,7 @@ class TuckerSeg:
 
 
 def _network(model: TrainedModel) -> nn.Module:
-    network = model.network()
-    network.load_state_dict(model.load_weights()[0])
-    return network.eval().requires_grad_(False)
+    return model.networks()[0]
 
 
 def _patch(model: TrainedModel) -> Tensor:

@@ -97,7 +97,7 @@ def segment_task(
     seconds = {**steps.seconds, "resample": perf_counter() - start - sum(steps.seconds.values())}
     label_map = LabelMap(np.ascontiguousarray(labels.T), volume.geometry, wanted.found)
     return TaskResult(
-        label_map, replace(steps.last.level, name=name), seconds, steps.cache_hit, steps.last.network.engine,
+        label_map, replace(steps.last.level, name=name), seconds, steps.cache_hit, steps.last.engine,
         name, steps.fingerprints,
     )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The slider's positions, and what each is known to cost, in words."""
+"""What a level is known to cost, how a run ended, and what computers have, in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,9 +7,6 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from ..choices.measurements import Expected
-
-LEVELS = (1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05)
-"""As in TuckerSegLib.ranks, which needs PyTorch and so cannot be asked before it is installed."""
 
 POOR_AGREEMENT = 0.8
 """A result that differs more than this from the original network's is not fit for use."""
@@ -58,6 +55,27 @@ def outcome(parameters_removed: float, layers_kept: int) -> str:
     return _("{parameters} of parameters removed, {count} layers kept whole").format(
         parameters=percent(parameters_removed), count=layers_kept
     )
+
+
+def finished(structures: int, seconds: float, engine: str, was_ready: bool) -> str:
+    """`14 structures in 9 s, by PyTorch (fused) (level was ready)`."""
+    found = _("1 structure") if structures == 1 else _("{count} structures").format(count=structures)
+    return _("{found} in {duration}, by {engine} ({level})").format(
+        found=found,
+        duration=duration(seconds),
+        engine=engine_titles().get(engine, engine),
+        level=_("level was ready") if was_ready else _("level was prepared"),
+    )
+
+
+def device_titles() -> dict[str, str]:
+    """What the library's devices are called."""
+    return {"auto": _("Automatic"), "cpu": _("CPU"), "cuda": _("NVIDIA GPU (CUDA)"), "mps": _("Apple GPU (MPS)")}
+
+
+def engine_titles() -> dict[str, str]:
+    """What the library's engines are called."""
+    return {"auto": _("Automatic"), "fused": "PyTorch (fused)", "openvino": "OpenVINO", "torch": "PyTorch"}
 
 
 def _time(expected: Expected) -> str:

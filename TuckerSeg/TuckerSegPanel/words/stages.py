@@ -23,6 +23,7 @@ def _stage(stage: str) -> str:
     return {
         "start": _("Starting"),
         "download": _("Downloading"),
+        "phantom": _("Making the phantom CT"),
         "load": _("Opening the model"),
         "measure": _("Measuring what is fast on this computer, once"),
         "compress": _("Preparing this level, which happens once"),

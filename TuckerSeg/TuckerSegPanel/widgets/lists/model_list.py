@@ -5,7 +5,7 @@ from typing import Any
 
 import qt
 
-from ..choices.models import Model, model_of
+from ...choices.models import Model, model_of
 
 
 class ModelList:

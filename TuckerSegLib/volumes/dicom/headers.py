@@ -1,0 +1,85 @@
+"""The headers of the DICOM files that a folder, a DICOMDIR or one file stands for."""
+
+# mypy: allow-untyped-calls
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+
+from ...errors import InputError
+
+_DICOMDIR = "DICOMDIR"
+
+_MAGIC_AT, _MAGIC = 128, b"DICM"
+
+_FIRST_GROUP = b"\x08\x00"
+"""What files without preamble begin with, as they were written before 1993."""
+
+
+@dataclass(frozen=True)
+class Headers:
+    """What lies in a folder: readable headers by file, and files that look like slices and cannot be read."""
+
+    folder: Path
+    readable: dict[Path, FileDataset]
+    damaged: tuple[Path, ...]
+
+
+def headers_in(folder: Path) -> Headers:
+    """Of all files in `folder`, and of those its DICOMDIR names; folders below it are not searched otherwise.
+
+    Raises:
+        InputError: the DICOMDIR names files that are not there.
+        OSError: a file may not be read.
+    """
+    files = dict.fromkeys(path for path in sorted(folder.iterdir()) if path.is_file() and path.name != _DICOMDIR)
+    directory = folder / _DICOMDIR
+    if directory.is_file():
+        files |= dict.fromkeys(_listed_in(directory))
+    readable = {path: header for path in files if (header := _header(path)) is not None}
+    damaged = [path for path in files if path not in readable and (is_dicom(path) or _named_like(path, readable))]
+    return Headers(folder, readable, tuple(damaged))
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether the file says that it is DICOM."""
+    with path.open("rb") as file:
+        start = file.read(_MAGIC_AT + len(_MAGIC))
+    return start[_MAGIC_AT:] == _MAGIC
+
+
+def _header(path: Path) -> FileDataset | None:
+    """All of a file's header before its pixels; none where it is not DICOM or is damaged."""
+    with path.open("rb") as file:
+        old = file.read(len(_FIRST_GROUP)) == _FIRST_GROUP
+    if not old and not is_dicom(path):
+        return None
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, force=old)
+        return header if "SeriesInstanceUID" in header else None
+    except (InvalidDicomError, ValueError, EOFError, LookupError, AttributeError, NotImplementedError, TypeError):
+        return None
+
+
+def _listed_in(directory: Path) -> Iterator[Path]:
+    listing = pydicom.dcmread(directory)
+    for record in listing.get("DirectoryRecordSequence") or ():
+        parts = record.get("ReferencedFileID")
+        if parts is None or record.get("DirectoryRecordType") != "IMAGE":
+            continue
+        path = directory.parent.joinpath(*([parts] if isinstance(parts, str) else parts))
+        if directory.parent.resolve() not in path.resolve().parents or not path.is_file():
+            raise InputError(f"{directory} names files that are not there: copy the whole medium.")
+        yield path
+
+
+def _named_like(path: Path, slices: Iterable[Path]) -> bool:
+    """Whether a file is called as the slices beside it are; then it is one that was damaged beyond recognition."""
+    patterns = {re.sub(r"\d+", "#", other.name) for other in slices if other.parent == path.parent}
+    suffixes = {other.suffix for other in slices if other.parent == path.parent} - {""}
+    return re.sub(r"\d+", "#", path.name) in patterns or (path.suffix in suffixes and not path.suffix[1:].isdecimal())
