@@ -30,7 +30,7 @@ def cache_list(as_json: Json = False) -> None:
 
 @app.command("clear")
 def cache_clear(as_json: Json = False) -> None:
-    """Remove all compressed networks and what engines made of them; they are made again when needed."""
+    """Remove all compressed networks and what engines made of them; they are made again when they are needed."""
     from ..models.cache import Cache
     from ..store import Store
     from . import console
@@ -44,7 +44,7 @@ def cache_clear(as_json: Json = False) -> None:
 
 @app.command("path")
 def cache_path(as_json: Json = False) -> None:
-    """Print the folder the compressed networks are in."""
+    """Print the folder that holds the compressed networks."""
     from ..models.cache import Cache
     from . import console
 
