@@ -1,16 +1,20 @@
 """One model over one volume, at any level of compression."""
 
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..decomposition.policies import RankPolicy
-from ..inference.predict import predict
+from ..errors import TuckerSegError
+from ..inference.predict import Labels, predict
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import LabelMap, Volume
 from .prepare import ORIGINAL, Ready, make_ready
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,26 @@ def run(
     progress: Progress | None = None,
     step: float = 0.5,
 ) -> Result:
-    """All that `segment` does from there on; see there. Patches lie `step` of their size apart."""
-    labels, seconds = predict(
-        ready.level,
-        ready.networks,
-        volume,
-        device=ready.device,
-        step=step,
-        head=ready.head,
-        progress=progress,
-    )
+    """All that `segment` does with the volume. Patches lie `step` of their size apart."""
+    try:
+        labels, seconds = predict(
+            ready.level,
+            ready.networks,
+            volume,
+            device=ready.device,
+            step=step,
+            head=ready.head,
+            progress=progress,
+        )
+    except Exception as error:
+        if ready.instead is None or isinstance(error, TuckerSegError):
+            raise
+        _log.warning("The %s device failed, the CPU takes over: %s", ready.device.type, error)
+    else:
+        return _result(ready, volume, labels, seconds)
+    return run(ready.instead(), volume, progress, step)
+
+
+def _result(ready: Ready, volume: Volume, labels: Labels, seconds: Mapping[str, float]) -> Result:
     label_map = LabelMap(labels, volume.geometry, ready.level.labels)
     return Result(label_map, ready.level, seconds, ready.cache_hit, ready.engine)

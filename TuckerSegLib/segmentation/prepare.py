@@ -1,7 +1,8 @@
 """A volume with its geometry in, a label map with names on the same grid out, at any level of compression."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -9,16 +10,19 @@ from torch import nn
 
 from ..decomposition.policies import RankPolicy, Relative
 from ..engines.base import Prepared, Source
-from ..engines.devices import torch_device
+from ..engines.devices import devices
 from ..engines.fastest import prepared
 from ..engines.layer_times import LayerTimes
 from ..engines.memory import give_back
 from ..engines.tuned_ranks import Fitted, fitted
+from ..errors import TuckerSegError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
 from ..progress import Progress
 from ..store import Store
+
+_log = logging.getLogger(__name__)
 
 ORIGINAL = Relative(1.0)
 
@@ -27,7 +31,8 @@ ORIGINAL = Relative(1.0)
 class Ready:
     """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time.
 
-    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them.
+    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them. `instead`
+    prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us.
     """
 
     level: TrainedModel
@@ -35,6 +40,7 @@ class Ready:
     device: torch.device
     cache_hit: bool
     head: Head | None = None
+    instead: Callable[[], "Ready"] | None = None
 
     @property
     def engine(self) -> str:
@@ -57,9 +63,31 @@ def make_ready(
     progress: Progress | None = None,
     whole: bool = False,
 ) -> Ready:
-    """All that `segment` does before it looks at the volume; see there. `whole` networks have their heads on."""
-    where = torch_device(device)
-    cache = cache or Cache()
+    """All that `segment` does before it looks at the volume, with its options. `whole` networks have their heads on."""
+    prepare = partial(_ready, model, policy, engine, cache or Cache(), progress, whole)
+    where, *others = devices(device)
+    if not others:
+        return prepare(where)
+    on_the_cpu = partial(prepare, others[0])
+    try:
+        return replace(prepare(where), instead=on_the_cpu)
+    except TuckerSegError:
+        raise
+    except Exception as error:
+        _log.warning("The %s device cannot run this network, the CPU takes over: %s", where.type, error)
+    return on_the_cpu()  # only now, as the error holds what is in the GPU's memory
+
+
+def _ready(
+    model: TrainedModel,
+    policy: RankPolicy,
+    engine: str,
+    cache: Cache,
+    progress: Progress | None,
+    whole: bool,
+    where: torch.device,
+) -> Ready:
+    """What `make_ready` gives, on this very device."""
     if isinstance(policy, Fitted):
         policy = _fitted(model, policy, where, engine, cache, progress)
     level, cache_hit = cache.level(model, policy, progress)
