@@ -1,4 +1,4 @@
-"""What measurements ran on."""
+"""The computer that measurements ran on."""
 
 import os
 import platform
