@@ -26,11 +26,12 @@ from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.one_model import run
-from TuckerSegLib.segmentation.prepare import ORIGINAL, PreparedModel
+from TuckerSegLib.segmentation.prepare import PreparedModel
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
 CPU = torch.device("cpu")
+WHOLE = Relative(1.0)
 EQUAL = 0.9999
 """Share of voxels: sums in another order decide about a voxel where two scores agree to six digits."""
 
@@ -46,7 +47,7 @@ def volume(shape: tuple[int, int, int] = (22, 26, 30), spacing: tuple[float, ...
     return Volume(voxels[None], Geometry.from_lps(shape, spacing, (0, 0, 0), np.eye(3)))
 
 
-def ready(model: TrainedModel, cache: Path, policy: RankPolicy = ORIGINAL) -> PreparedModel:
+def ready(model: TrainedModel, cache: Path, policy: RankPolicy = WHOLE) -> PreparedModel:
     return prepared_model(model, cache, policy, "auto")
 
 

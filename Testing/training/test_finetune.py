@@ -28,10 +28,11 @@ from typer.testing import CliRunner
 from TuckerSegLib.cli.main import app
 from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks
-from TuckerSegLib.errors import InputError, ModelError, TuckerSegError
+from TuckerSegLib.errors import Cancelled, InputError, ModelError, TuckerSegError
 from TuckerSegLib.models.compressed import compressed, load, save
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.training import state
 from TuckerSegLib.training.fast import for_training, in_order
@@ -175,6 +176,26 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
         distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", on_epoch=stopping_after(2))
     resumed = distill(level, original, images, tmp_path / "parts", QUICK, device="cpu")
     assert same(whole, resumed) and not same(whole, level)
+
+
+def test_a_cancelled_training_goes_on_from_its_last_epoch(
+    level: TrainedModel, original: TrainedModel, images: list[str], tmp_path: Path
+) -> None:
+    whole = distill(level, original, images, tmp_path / "whole", QUICK, device="cpu")
+    told: list[Event] = []
+    progress = Progress(told.append)
+
+    def cancel(_: Epoch) -> None:
+        progress.cancel()
+
+    with raises(Cancelled):
+        distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", progress=progress, on_epoch=cancel)
+    assert state.load(tmp_path / "parts" / STATE).record["epoch"] == 1
+    assert {event.stage for event in told} == {"images"} and (told[-1].number, told[-1].count) == (3, 3)
+    resumed = distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", progress=Progress(told.append))
+    assert same(whole, resumed)
+    trained = [event.fraction for event in told if event.stage == "train"]
+    assert trained == sorted(trained) and trained[-1] == 1.0
 
 
 def test_another_seed_gives_another_network(

@@ -1,8 +1,7 @@
 """`tuckerseg compress` and `tuckerseg levels`: what levels cost, and files that hold one."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -86,7 +85,3 @@ def compress(
         console.write_json({"output": str(output), "cache": "hit" if made.cache_hit else "miss", **made.report})
     else:
         print(f"{made}, {console.size(output.stat().st_size)}")
-
-
-def settings_in_words(policy: Mapping[str, Any]) -> str:
-    return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in policy.items())

@@ -117,6 +117,11 @@ def progress_bar() -> Iterator[Progress]:
         yield Progress(show)
 
 
+def policy(settings: Mapping[str, object]) -> str:
+    """What a policy is and how it is set, in one line."""
+    return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in settings.items())
+
+
 def size(count: float) -> str:
     """A number of bytes, as people read it."""
     for unit in ("bytes", "kB", "MB"):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def evaluate(
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", help="The folder for scores.csv, results.json and what goes on from there."),
+        typer.Option("--output", "-o", help="The folder for scores.csv, results.json and what is kept of every case."),
     ],
     model: Annotated[
         str, typer.Option("--model", "-m", help="sample, a task of TotalSegmentator's, or a trained nnU-Net's folder.")

@@ -23,7 +23,9 @@ def finetune(
     model: Annotated[
         str, typer.Option("--model", "-m", help="The original: sample, a task of one network, or a trained folder.")
     ] = "sample",
-    start: Annotated[Path | None, typer.Option(help="Its compressed form, a .tuckerseg file; else made here.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Its compressed form, a .tuckerseg file; otherwise it is made here.")
+    ] = None,
     images: Annotated[
         list[str] | None,
         typer.Option(help="Learn from the original's answers on these: phantoms, a file or a folder (repeatable)."),
@@ -34,17 +36,27 @@ def finetune(
     policy: Annotated[str, typer.Option("--policy", "-p", help="Without --start: as in compress.")] = "relative",
     factor: Annotated[float | None, typer.Option("--factor", "-f", help="Without --start: as in compress.")] = None,
     calibrate: Annotated[list[str] | None, typer.Option(help="Without --start: as in compress.")] = None,
-    fold: Annotated[str | None, typer.Option(help="The fold that is compressed and trained; the first.")] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="The fold that is compressed and trained, for models with several.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="1e-5 with --dataset, 3e-3 with --images.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many; 50 with --dataset, 100 with --images.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="An epoch's; 250 with --dataset, 100 with --images.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for at most so long, images prepared.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="At most so many epochs; 50 with --dataset, 100 with --images.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Iterations an epoch; 250 with --dataset, 100 with --images.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for at most so many minutes, once the images are preprocessed.")
+    ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a lower loss.")] = None,
     freeze: Annotated[
         list[str] | None, typer.Option(help="Keep cores, factors, norms or others as they are (repeatable).")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the answers learnt from, with --images; 1.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Temperature of the answers that are learnt from, with --images; 1.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
     as_json: Json = False,

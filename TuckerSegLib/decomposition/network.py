@@ -1,4 +1,4 @@
-"""One network: decompose its convolutions at given ranks, swap them in, and say what that did."""
+"""The decomposition of one network: convolutions are decomposed at given ranks, replaced, and reported on."""
 
 import copy
 import time

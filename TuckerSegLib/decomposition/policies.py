@@ -1,4 +1,4 @@
-"""How networks are compressed: `Policy`, what every way has, and one small class a way to choose ranks."""
+"""How networks are compressed: `Policy`, what every way has, and one small class for each way to choose ranks."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from . import vbmf
 from .counting import convolutions
 from .network import Report, decompose
 from .published import LEVELS
-from .spectra import Spectra, Values, _both, _tails, spectra_of
+from .spectra import Spectra, Values, spectra_of, tails
 from .tucker import Convolution, Ranks
 
 Settings = dict[str, str | int | float]
@@ -142,7 +142,7 @@ class Relative(RankPolicy):
 
 @dataclass(frozen=True)
 class Energy(RankPolicy):
-    """Of each channel mode of every layer, the fewest ranks that keep `share` of its squared singular values.
+    """The fewest ranks that keep `share` of the squared singular values, in each channel mode of every layer.
 
     The kernel's squared error is then at most 2 (1 - share) of its squared norm (De Lathauwer et al., SIAM J. Matrix
     Anal. Appl. 21, 2000, property 10). A layer that would take more parameters in three parts stays as it is.
@@ -168,19 +168,19 @@ class Energy(RankPolicy):
         return {"policy": self.name, **asdict(self)}
 
     def _ranks(self, spectra: Spectra) -> Ranks:
-        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in _both(spectra)))
+        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in spectra.modes))
 
     def _rank(self, squares: Values) -> int:
-        lost = _tails(squares)
+        lost = tails(squares)
         return int(np.argmax(lost <= (1 - self.share) * lost[0])) or 1
 
 
 @dataclass(frozen=True)
 class Vbmf(RankPolicy):
-    """Of each channel mode of every layer, what stands out of the noise, by variational Bayes (`vbmf`).
+    """The ranks that stand out of the noise by variational Bayes (`vbmf`), in each channel mode of every layer.
 
-    Has no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR 2016,
-    section 3.2, chose ranks so.)
+    There is no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR
+    2016, section 3.2, chose ranks in this way.)
 
     Raises:
         InputError: the minimum is below 1.
@@ -201,7 +201,7 @@ class Vbmf(RankPolicy):
 
     def _ranks(self, layer: Convolution) -> Ranks:
         size = layer.weight.numel()
-        return Ranks(*(self._rank(squares, size // len(squares)) for squares in _both(spectra_of(layer))))
+        return Ranks(*(self._rank(squares, size // len(squares)) for squares in spectra_of(layer).modes))
 
     def _rank(self, squares: Values, columns: int) -> int:
         rows = len(squares)

@@ -1,6 +1,6 @@
-"""How much of the original network's answer a level will give, measured on phantoms before anyone segments.
+"""How much of the original network's answer a level gives, measured on phantoms before anyone segments.
 
-On whole ones that no layer was fitted on and that nothing was trained or chosen on, so that nothing flatters a level:
+The phantoms are whole, and nothing was trained, fitted or chosen on them, so that nothing flatters a level.
 `tuckerseg evaluate --expected` shows how near this comes to the agreement on other phantoms.
 """
 
@@ -22,7 +22,8 @@ from ..volumes.phantoms import seeds
 from ..volumes.phantoms.phantom import phantom
 from .levels import Level
 from .one_model import run
-from .prepare import ORIGINAL, PreparedModel, prepare
+from .prepare import PreparedModel, prepare
+from .recipes import ORIGINAL, Prescribed
 
 _STEP = 0.75
 """How far patches lie apart, as a share of their size: further than when segmenting, to save time."""
@@ -39,9 +40,9 @@ class Predicted:
 def predicted(
     model: TrainedModel, settings: Settings, prepared: Callable[[], PreparedModel], cache: Cache
 ) -> Predicted:
-    """Of the level of `model` that was made with `settings`, and is called for if it has to be measured.
+    """The agreement of the level of `model` that was made with `settings`.
 
-    Measured the first time; from the cache's folder after that.
+    It is measured the first time, with the networks that `prepared` gives, and kept in the cache's folder.
 
     Raises:
         InputError: the model takes more than one channel.
@@ -54,7 +55,7 @@ def predicted(
 
 
 def known(model: TrainedModel, settings: Settings, cache: Cache) -> Predicted | None:
-    """What `predicted` measured earlier, if it did."""
+    """What `predicted` measured earlier; None where it did not."""
     content = Store(cache.folder).read_json(_key(model, settings))
     return Predicted(content["agreement"], content["how"]) if content else None
 
@@ -70,7 +71,7 @@ def _with(level: Level, model: TrainedModel, cache: Cache, measure: bool) -> Lev
     if level.factor == 1:
         return replace(level, agreement=1.0)
     policy = Relative(level.factor)
-    prepared = partial(prepare, model, policy, _fastest(cache), cache)
+    prepared = partial(prepare, model, Prescribed(policy), _fastest(cache), cache)
     found = predicted(model, policy.settings, prepared, cache) if measure else known(model, policy.settings, cache)
     return replace(level, agreement=None if found is None else found.agreement)
 

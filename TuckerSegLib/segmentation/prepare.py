@@ -1,30 +1,32 @@
 """A model compressed by a policy, loaded, and prepared by an engine: ready to run over any number of volumes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import nn
 
-from ..decomposition.policies import Policy, Relative
 from ..engines.base import Prepared, Source
 from ..engines.fastest import Choice
 from ..engines.memory import give_back
+from ..errors import TuckerSegError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
 from ..progress import Progress
+from .recipes import ORIGINAL, Recipe
 
-ORIGINAL = Relative(1.0)
-"""The policy that leaves a network as it is."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PreparedModel:
     """A model, compressed or not, loaded and prepared by an engine; runs over one volume at a time.
 
-    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them.
+    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them. `instead`
+    prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us.
     """
 
     model: TrainedModel
@@ -32,6 +34,7 @@ class PreparedModel:
     device: torch.device
     cache_hit: bool
     head: Head | None = None
+    instead: Callable[[], "PreparedModel"] | None = None
 
     @property
     def engine(self) -> str:
@@ -46,24 +49,45 @@ class PreparedModel:
 
 def prepare(
     model: TrainedModel,
-    policy: Policy,
+    recipe: Recipe,
     engines: Choice,
     cache: Cache,
     progress: Progress | None = None,
     with_head: bool = False,
 ) -> PreparedModel:
-    """`model` compressed by `policy`, or found in the cache, and prepared by the first of `engines` that can.
+    """`model` as `recipe` compresses it, or found in the cache, and prepared by the first of `engines` that can.
 
     Args:
-        progress: told of the stages "calibrate" and "compress", and of "measure" where engines are timed.
+        progress: told of the stages "calibrate" and "compress", and of "measure" where engines or layers are timed.
         with_head: whether the networks are to give scores whatever that costs, rather than features.
 
     Raises:
-        InputError: the model is compressed already and the policy asks for something else.
+        InputError: the model is compressed already and the recipe asks for something else.
         ModelError: the model cannot be used.
         Cancelled: `progress` was cancelled; within one layer while compressing.
     """
-    small, cache_hit = cache.level(model, policy, progress)
+    if engines.instead is None:
+        return _prepared(model, recipe, engines, cache, progress, with_head)
+    instead = partial(prepare, model, recipe, engines.instead, cache, progress, with_head)
+    try:
+        return replace(_prepared(model, recipe, engines, cache, progress, with_head), instead=instead)
+    except TuckerSegError:
+        raise
+    except Exception as error:
+        _log.warning("The %s device cannot run this network, the CPU takes over: %s", engines.device.type, error)
+    return instead()  # only now, as the error holds what is in the GPU's memory
+
+
+def _prepared(
+    model: TrainedModel,
+    recipe: Recipe,
+    engines: Choice,
+    cache: Cache,
+    progress: Progress | None,
+    with_head: bool,
+) -> PreparedModel:
+    """What `prepare` gives, on this very device."""
+    small, cache_hit = cache.level(model, recipe.policy(model, engines, progress), progress)
     weights = _Weights(small)
     # nnU-Net rounds scores while it averages them; features are not rounded alike, so its own labels need the scores.
     is_exact = engines.is_reference and small.compression is None

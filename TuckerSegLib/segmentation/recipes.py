@@ -51,6 +51,10 @@ class Prescribed:
         return self.prescribed
 
 
+ORIGINAL = Prescribed(Relative(1.0))
+"""The network as it was trained."""
+
+
 @dataclass(frozen=True)
 class Tuned:
     """A published level with its ranks tuned to this computer, and as published where nothing is gained by others."""

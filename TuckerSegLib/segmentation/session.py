@@ -24,9 +24,9 @@ from ..volumes.volume import Volume
 from .agreement import with_agreement
 from .levels import ModelLevels, levels, task_levels
 from .one_model import Result, run
-from .prepare import ORIGINAL, PreparedModel, prepare
+from .prepare import PreparedModel, prepare
 from .recent import Recent
-from .recipes import recipe_of
+from .recipes import ORIGINAL, recipe_of
 from .request import Request
 from .result import Segmentation
 from .tasks.nibabel_images import canonical
@@ -151,9 +151,7 @@ class Session:
         """The model at the level that is asked for, prepared now or before."""
         recipe = recipe_of(request, model, volume)
         key = (model.fingerprint, str(recipe.settings), request.device, request.engine)
-        prepared, kept = self._prepared.get(
-            key, lambda: prepare(model, recipe.policy(model, engines, progress), engines, self.cache, progress)
-        )
+        prepared, kept = self._prepared.get(key, lambda: prepare(model, recipe, engines, self.cache, progress))
         return replace(prepared, cache_hit=kept or prepared.cache_hit)
 
 

@@ -11,7 +11,8 @@ from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ...segmentation.agreement import predicted
 from ...segmentation.one_model import run
-from ...segmentation.prepare import ORIGINAL, PreparedModel, prepare
+from ...segmentation.prepare import PreparedModel, prepare
+from ...segmentation.recipes import ORIGINAL
 from ...store import Store
 from ...volumes.dice import mean_dice
 from ...volumes.volume import LabelMap, Volume

@@ -91,7 +91,7 @@ def pipeline(
 
 
 def as_json(model: str, image: Path, measured: Sequence[Measured]) -> dict[str, object]:
-    """Bytes, and seconds as medians with their range."""
+    """All results; memory is in bytes, and seconds are medians with their range."""
     stock, *levels = measured
     shape = read_volume([image]).geometry.shape
     return {
@@ -139,7 +139,7 @@ def _stock_of(model: str) -> tuple[str, str]:
 
 
 class _Run:
-    """What one program does with the image, again and again."""
+    """One program that segments the image again and again, and what was measured of it."""
 
     def __init__(self, measured: Measured, program: Program, image: Path, folder: Path) -> None:
         self._measured, self._program, self._image = measured, program, image

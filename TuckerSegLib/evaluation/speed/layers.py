@@ -1,15 +1,15 @@
-"""Every layer alone: as PyTorch runs it by default, as it is in the fused engine, and decomposed there."""
+"""Every layer alone: as PyTorch runs it by default, whole in the fused engine, and decomposed there."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
 
 from ...decomposition.counting import convolutions, input_shapes
 from ...decomposition.policies import Relative
 from ...decomposition.tucker import Convolution, Ranks
-from ...engines.layer_times import LayerTimes, alone, best_seconds, cropped
+from ...engines.layer_times import LayerTimes, alone, cropped
+from ...engines.timing.stopwatch import shortest_seconds
 from ...engines.tuned_ranks import tuned
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
@@ -77,10 +77,10 @@ def as_json(model: str, factor: float, found: Sequence[LayerTime]) -> dict[str, 
 def _stock(layer: Convolution, shape: tuple[int, ...]) -> float:
     network = alone(layer, None).requires_grad_(False)
 
-    def run(patch: Tensor) -> None:
+    def run() -> None:
         with torch.inference_mode():
             network(plain)
 
-    small = cropped(shape)
-    plain = torch.randn(1, *small)
-    return best_seconds(run, small)
+    plain = torch.randn(1, *cropped(shape))
+    run()
+    return shortest_seconds([run])[0]

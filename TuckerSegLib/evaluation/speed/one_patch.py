@@ -98,7 +98,7 @@ def network(
         jobs.append((f"warming up {stock}", stock.warm_up))
         rounds = range(1, options.repeats + 1)
         jobs += [(f"{run}, {n} of {options.repeats}", run.time) for n in rounds for run in (stock, *levels)]
-        jobs += [(f"{run} in double precision", run.compare_exactly) for run in levels if options.errors]
+        jobs += [(f"{run} in double precision", run.compare_in_double) for run in levels if options.errors]
         jobs += [(f"the agreement of {run}", run.agree) for run in levels if options.image]
         in_turns(jobs, progress)
     timed = [run.timed for run in levels]
@@ -124,7 +124,7 @@ class _Runs:
     def time(self) -> None:
         self.timed.seconds.append(self._ask("run")["seconds"])
 
-    def compare_exactly(self) -> None:
+    def compare_in_double(self) -> None:
         self.timed.relative_error = self._ask("error")["relative_error"]
 
     def agree(self) -> None:
