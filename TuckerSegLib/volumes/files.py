@@ -38,8 +38,6 @@ _READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
 _DAMAGE = (RuntimeError, ValueError, LookupError, EOFError, zlib.error, ImageFileError, HeaderDataError, NRRDError)
 """What readers raise at content that no writer makes."""
 
-_SAME_GRID = 1e-3
-
 
 def read_volume(paths: Sequence[Path], straighten: bool = False) -> Volume:
     """The image in `paths`, one file or DICOM folder a channel, in the order the network wants them.
@@ -108,7 +106,7 @@ def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]] | None:
 
 
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
-    if first.shape != other.shape or not np.allclose(first.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=_SAME_GRID):
+    if not first.is_same_grid(other):
         raise InputError(f"{path} does not lie on the same grid as {first_path}: resample one to the other.")
 
 
