@@ -26,6 +26,7 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 from TuckerSegLib.cli.main import app
+from TuckerSegLib.decomposition.fast_passes import for_training, in_order
 from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks
 from TuckerSegLib.errors import Cancelled, InputError, ModelError, TuckerSegError
@@ -35,7 +36,6 @@ from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.training import state
-from TuckerSegLib.training.fast import for_training, in_order
 from TuckerSegLib.training.finetune import distill, train
 from TuckerSegLib.training.settings import DISTILLATION, PARTS, Training, parts
 from TuckerSegLib.training.soft_loss import soft_loss, soft_loss_of_regions

@@ -6,14 +6,18 @@ from typing import Protocol
 from ..decomposition.budget import Budget
 from ..decomposition.calibration.calibrated import Calibrated
 from ..decomposition.calibration.layer import Fit
+from ..decomposition.calibration.recorded import Recorded
 from ..decomposition.policies import Policy, Relative, Settings
 from ..engines.fastest import Choice
 from ..engines.layer_times import LayerTimes
 from ..engines.tuned_ranks import tuned
 from ..inference.patches import patches_of
+from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import Volume
+from .calibrations import Calibrations, is_calibrated_on_phantoms
+from .positions import ranks_at, settings_of
 from .request import Request
 
 _PATCHES, _QUICK = 8, Fit(samples=8192, rounds=2)
@@ -71,7 +75,34 @@ class Tuned:
         return tuned(model, self.published, LayerTimes(engines.store, progress), progress)
 
 
-def recipe_of(request: Request, model: TrainedModel, volume: Volume) -> Recipe:
+@dataclass(frozen=True)
+class Balanced:
+    """As fast as a published level is on this computer, with the ranks that lose least of the network's answer.
+
+    What is lost is known from the network's calibration, which is kept in `cache`. Networks that no phantom can
+    calibrate get the published level, tuned to this computer.
+    """
+
+    published: Relative
+    cache: Cache
+
+    @property
+    def settings(self) -> Settings:
+        return {**self.published.settings, "ranks": "balanced"}
+
+    def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
+        if self.published.keeps_all or model.compression is not None:
+            return self.published
+        if not is_calibrated_on_phantoms(model):
+            return Tuned(self.published).policy(model, engines, progress)
+        progress = progress or Progress()
+        calibrations = Calibrations(model, self.cache)
+        record = calibrations.record(model.with_weights(model.load_weights()[0]), progress)
+        ranks = ranks_at(self.published.factor, model, record, engines, progress)
+        return Recorded(ranks, settings_of(self.published.factor, ranks, record), calibrations.of)
+
+
+def recipe_of(request: Request, model: TrainedModel, volume: Volume, cache: Cache) -> Recipe:
     """The recipe that `request` asks for, for this model and this volume.
 
     Raises:
@@ -80,7 +111,7 @@ def recipe_of(request: Request, model: TrainedModel, volume: Volume) -> Recipe:
     published = Relative(request.factor)
     if request.fit_to_scan and not published.keeps_all and model.compression is None:
         return Prescribed(fitted_to_scan(model, volume, published, request.exact_ranks))
-    return Prescribed(published) if request.exact_ranks else Tuned(published)
+    return Prescribed(published) if request.exact_ranks else Balanced(published, cache)
 
 
 def fitted_to_scan(model: TrainedModel, volume: Volume, published: Relative, exact_ranks: bool = False) -> Calibrated:

@@ -149,7 +149,7 @@ class Session:
         self, request: Request, model: TrainedModel, engines: Choice, volume: Volume, progress: Progress
     ) -> PreparedModel:
         """The model at the level that is asked for, prepared now or before."""
-        recipe = recipe_of(request, model, volume)
+        recipe = recipe_of(request, model, volume, self.cache)
         key = (model.fingerprint, str(recipe.settings), request.device, request.engine)
         prepared, kept = self._prepared.get(key, lambda: prepare(model, recipe, engines, self.cache, progress))
         return replace(prepared, cache_hit=kept or prepared.cache_hit)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from ..decomposition.fast_passes import for_training, half_precision, in_order
 from ..threads import set_threads
-from .fast import for_training, half_precision, in_order
 from .soft_loss import soft_loss, soft_loss_of_regions
 from .trainer import Finetuner
 

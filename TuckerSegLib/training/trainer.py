@@ -14,13 +14,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from ..decomposition.fast_passes import for_training
 from ..errors import InputError
 from ..models.nnunet import Compression, TrainedModel, Weights, digest
 from ..models.quiet import quiet
 from ..progress import Event, Progress
 from . import state
 from .determinism import VALIDATION, deterministic, seed_all
-from .fast import for_training
 from .schedule import Schedule
 from .settings import Training, parts
 from .state import State

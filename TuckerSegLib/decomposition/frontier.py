@@ -1,0 +1,144 @@
+"""Every position of the slider: the ranks that lose least of the network's answer in the time that it stands for.
+
+A position of factor f is a time: that of the published level `Relative(f)` on this computer, or of the position above
+where that is less. Within it each layer stays whole or is decomposed at any ranks, by its own seconds and errors
+(`allocation`). The sum of layers' seconds is near the network's, not equal to it, so whole networks are measured beside
+the published ones, and the budget is corrected until a choice is no slower than the level it takes the place of.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from .allocation import Curve, allocate, curve
+from .budget import Seconds
+from .policies import Relative
+from .spectra import Values
+from .tucker import Convolution, Ranks
+
+RanksByName = Mapping[str, Ranks]
+Measure = Callable[[Sequence[RanksByName]], Sequence[float]]
+"""Seconds that whole networks take at these ranks, measured in turns, so that they can be compared."""
+
+_ROUNDS = 3
+"""In which whole networks are measured, at most."""
+_ROOM = 0.01
+"""Of a budget, that is left for times to differ the next time."""
+_WORTH = 0.03
+"""Of a budget, that has to be left over for another round to be worth its while."""
+
+
+@dataclass(frozen=True)
+class Position:
+    """What runs at a factor: `ranks` of the decomposed layers, `seconds` a patch as measured, and its predicted error.
+
+    `limit` is what the published level took, or the position above; `error` is the sum of the layers' own.
+    """
+
+    factor: float
+    ranks: RanksByName
+    seconds: float
+    limit: float
+    error: float
+
+
+class Choice:
+    """The layers of a network with what they take and lose at any ranks.
+
+    Args:
+        layers: by name.
+        seconds: of each layer, for one patch.
+        errors: (O, I) of each layer; one that is missing here stays whole.
+    """
+
+    def __init__(
+        self, layers: Mapping[str, Convolution], seconds: Mapping[str, Seconds], errors: Mapping[str, Values]
+    ) -> None:
+        self._seconds, self._errors = seconds, errors
+        self._curves = {name: self._curve(name) for name in layers}
+
+    def within(self, budget: float) -> dict[str, Ranks]:
+        """Ranks that together take at most `budget` seconds and lose the least; the fastest where none do."""
+        chosen = allocate(self._curves, budget)
+        ranks = {name: self._curves[name].ranks[index] for name, index in chosen.items()}
+        return {name: pair for name, pair in ranks.items() if pair is not None}
+
+    def seconds(self, ranks: RanksByName) -> float:
+        """The sum of the layers' own."""
+        return float(sum(self._of_layer(name, ranks.get(name)) for name in self._curves))
+
+    def error(self, ranks: RanksByName) -> float:
+        """The sum of the layers' own."""
+        return float(sum(self._errors[name][pair.out - 1, pair.into - 1] for name, pair in ranks.items()))
+
+    def _of_layer(self, name: str, pair: Ranks | None) -> float:
+        taken = self._seconds[name]
+        return taken.dense if pair is None else float(taken.decomposed[pair.out - 1, pair.into - 1])
+
+    def _curve(self, name: str) -> Curve:
+        taken = self._seconds[name]
+        if name not in self._errors:
+            return curve(taken.decomposed[:0, :0], taken.decomposed[:0, :0], taken.dense)
+        return curve(taken.decomposed, self._errors[name], taken.dense)
+
+
+def frontier(
+    layers: Mapping[str, Convolution],
+    seconds: Mapping[str, Seconds],
+    errors: Mapping[str, Values],
+    factors: Sequence[float],
+    measure: Measure,
+    minimum: int = 8,
+) -> list[Position]:
+    """A position for each of `factors` below 1, from the largest; none is slower than the one before it.
+
+    Where no choice is as fast as the published level, that level's ranks are the position's.
+    """
+    choice = Choice(layers, seconds, errors)
+    factors = sorted((factor for factor in factors if factor < 1), reverse=True)
+    published = {factor: Relative(factor, minimum).choose(layers) for factor in factors}
+    taken = dict(zip((1.0, *factors), measure([{}, *published.values()]), strict=True))
+    limits = _limits(taken)
+    # The layers' sums are in proportion to whole networks' times, nearly the same at all ranks.
+    scales = {factor: choice.seconds(published[factor]) / taken[factor] for factor in factors}
+    best: dict[float, Position] = {}
+    for _ in range(_ROUNDS):
+        tried = {f: choice.within(limits[f] * scales[f] * (1 - _ROOM)) for f in factors if _is_open(best.get(f))}
+        if not tried:
+            break
+        for (factor, ranks), found in zip(tried.items(), measure(list(tried.values())), strict=True):
+            scales[factor] = choice.seconds(ranks) / found
+            position = Position(factor, ranks, found, limits[factor], choice.error(ranks))
+            if found <= limits[factor] and (factor not in best or position.error < best[factor].error):
+                best[factor] = position
+    for factor in factors:
+        ranks = published[factor]
+        best.setdefault(factor, Position(factor, ranks, taken[factor], limits[factor], choice.error(ranks)))
+    return _falling([best[factor] for factor in factors])
+
+
+def _limits(taken: Mapping[float, float]) -> dict[float, float]:
+    """What each factor may take: no more than the one above."""
+    limits, least = {}, float("inf")
+    for factor in sorted(taken, reverse=True):
+        least = min(least, taken[factor])
+        limits[factor] = least
+    return limits
+
+
+def _is_open(position: Position | None) -> bool:
+    """Whether something better may be found."""
+    return position is None or (position.seconds < (1 - _WORTH) * position.limit and position.error > 0)
+
+
+def _falling(positions: Sequence[Position]) -> list[Position]:
+    """Each position that another one, at least as fast, is better than, becomes that one."""
+    found: list[Position] = []
+    for index, position in enumerate(positions):
+        better = [p for p in positions[index:] if p.seconds <= position.limit and p.error < position.error]
+        best = min(better, key=lambda p: p.error, default=position)
+        last = found[-1] if found else None
+        if last is not None and best.seconds > last.seconds:
+            # What is above is as fast and loses no more.
+            best = last if last.seconds <= position.limit and last.error <= best.error else best
+        found.append(Position(position.factor, best.ranks, best.seconds, position.limit, best.error))
+    return found

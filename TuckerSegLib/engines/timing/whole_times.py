@@ -1,0 +1,67 @@
+"""How long whole networks take on this computer, in turns, so that they can be compared on a busy one too."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...decomposition.tucker import TuckerConv
+from ..base import Source
+from ..fused.channels_last import channels_last
+from ..fused.engine import FusedEngine
+
+_ROUNDS = 5
+
+
+def network_seconds(
+    made: Sequence[Callable[[], nn.Module]],
+    patch: Sequence[int],
+    check: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+    rounds: int = _ROUNDS,
+) -> list[float]:
+    """The best of some runs of each network on one patch (C, *spatial), in the fused engine, in turns.
+
+    What the networks give is weighted and added up, as a sliding window does; their weights get values of no meaning.
+    `check` is called before each run; it may raise to stop.
+    """
+    networks = [_Network(one(), patch) for one in made]
+    best = [float("inf")] * len(networks)
+    for number in range(rounds + 1):
+        for index, network in enumerate(networks):
+            check()
+            start = clock()
+            network.run()
+            best[index] = min(best[index], clock() - start) if number else best[index]
+    return best
+
+
+def with_values(network: nn.Module) -> nn.Module:
+    """`network` on the CPU with ordinary numbers for its parameters: with those that memory holds it can be slow."""
+    network = network.to_empty(device="cpu").eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        scale = parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 1.0
+        parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
+    for layer in network.modules():
+        if isinstance(layer, TuckerConv) and layer.last.in_channels == layer.last.out_channels:
+            layer.last.weight.copy_(torch.eye(layer.last.out_channels).reshape(layer.last.weight.shape))
+    return network
+
+
+class _Network:
+    def __init__(self, network: nn.Module, patch: Sequence[int]) -> None:
+        network = with_values(network)
+        self._run = FusedEngine().prepare(Source("", lambda: network, tuple(patch)), torch.device("cpu"))
+        self._patch = channels_last(torch.randn(1, *patch))
+        self._sums: Tensor | None = None
+
+    def run(self) -> None:
+        with torch.inference_mode():
+            answer = self._run(self._patch)[0]
+            if self._sums is None:
+                self._sums, self._weight = torch.zeros(answer.shape), torch.ones(answer.shape[1:])
+            answer *= self._weight
+            for channel, sums in zip(answer, self._sums, strict=True):
+                sums += channel
