@@ -14,7 +14,7 @@ from support.architectures import plain_unet
 from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.counting import convolutions
-from TuckerSegLib.decomposition.network import compress, reshape
+from TuckerSegLib.decomposition.network import reshape
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.engines.fused import parallel
 from TuckerSegLib.engines.fused.arithmetic import Arithmetic
@@ -215,7 +215,7 @@ def test_a_rewritten_network_gives_the_same(factor: float) -> None:
     torch.manual_seed(0)
     network = plain_unet((16, 24, 20), 5)
     if factor < 1:
-        network, _ = compress(network, Relative(factor))
+        network, _ = Relative(factor).compress(network)
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm3d):
             nn.init.normal_(module.weight)
@@ -231,7 +231,7 @@ def test_a_rewritten_network_gives_the_same(factor: float) -> None:
 
 @needs_onednn
 def test_a_compressed_network_keeps_no_wide_activation() -> None:
-    network, _ = compress(plain_unet((32, 40, 48), 5), Relative(0.2))
+    network, _ = Relative(0.2).compress(plain_unet((32, 40, 48), 5))
     graph = rewritten(network)
     widest = 0
 
@@ -250,7 +250,7 @@ def test_a_compressed_network_keeps_no_wide_activation() -> None:
 
 
 def test_rewriting_leaves_the_network_as_it_was() -> None:
-    network, _ = compress(plain_unet((16, 24), 3), Relative(0.5))
+    network, _ = Relative(0.5).compress(plain_unet((16, 24), 3))
     patches = torch.randn(1, 1, 8, 8, 8)
     with torch.no_grad():
         before = network(patches)
@@ -295,7 +295,7 @@ def test_on_macos_no_thread_is_told_how_many_cores_to_take(monkeypatch: pytest.M
     done: list[slice] = []
 
     parallel.share(lambda parts, _: done.extend(parts), 30, 10)
-    compress(plain_unet((8, 16), 3), Relative(0.5))
+    Relative(0.5).compress(plain_unet((8, 16), 3))
 
     assert sorted(part.start for part in done) == [0, 10, 20] and not told
 
@@ -470,7 +470,7 @@ def test_a_way_up_is_its_transposed_convolution(
 
 def test_the_way_up_is_added_to_what_lies_beside_it() -> None:
     """So that a decoder's widest activations never exist together."""
-    network, _ = compress(plain_unet((8, 16, 32), 5), Relative(0.5, minimum=2))
+    network, _ = Relative(0.5, minimum=2).compress(plain_unet((8, 16, 32), 5))
 
     made = rewritten(network)
 
