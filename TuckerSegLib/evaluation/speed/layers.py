@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
 
 from ...decomposition.counting import convolutions, input_shapes
 from ...decomposition.policies import Relative
 from ...decomposition.tucker import Convolution, Ranks
-from ...engines.layer_times import LayerTimes, alone, best_seconds, cropped
-from ...engines.tuned_ranks import fitted
+from ...engines.layer_times import LayerTimes, alone, cropped
+from ...engines.timing.stopwatch import shortest_seconds
+from ...engines.tuned_ranks import tuned
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
@@ -46,7 +46,7 @@ def layers(model: TrainedModel, factor: float, progress: Progress | None = None)
     progress = progress or Progress()
     times = LayerTimes(Store(Cache().folder))
     progress.stage("choosing ranks that are fast on this computer")
-    policy = fitted(model, Relative(factor), times)
+    policy = tuned(model, Relative(factor), times)
     network = model.network_without_data()
     found = convolutions(network)
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
@@ -77,10 +77,10 @@ def as_json(model: str, factor: float, found: Sequence[LayerTime]) -> dict[str, 
 def _stock(layer: Convolution, shape: tuple[int, ...]) -> float:
     network = alone(layer, None).requires_grad_(False)
 
-    def run(patch: Tensor) -> None:
+    def run() -> None:
         with torch.inference_mode():
             network(plain)
 
-    small = cropped(shape)
-    plain = torch.randn(1, *small)
-    return best_seconds(run, small)
+    plain = torch.randn(1, *cropped(shape))
+    run()
+    return shortest_seconds([run])[0]
