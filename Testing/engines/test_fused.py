@@ -280,14 +280,14 @@ def narrower_processor(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 def test_kernels_are_right_on_processors_with_narrower_vectors() -> None:
     torch.manual_seed(0)
     last, norm = nn.Conv3d(13, 37, 1).requires_grad_(False), norm_with_terms(37)
-    consumers = [nn.Conv3d(37, 11, 1).requires_grad_(False), None]
+    consumer = nn.Conv3d(37, 11, 1).requires_grad_(False)
     z = torch.randn(1, 13, 7, 9, 11)
     wide = copy.deepcopy(nn.Sequential(last, norm, nn.LeakyReLU(0.1))).double()(z.double())
 
-    narrow, whole = FusedBlock(last, norm, 0.1, consumers)(z)
+    narrow, whole = FusedBlock(last, norm, 0.1, [consumer, None])(z)
 
     assert relative_error(whole, wide) < CLOSE
-    assert relative_error(narrow, copy.deepcopy(consumers[0]).double()(wide)) < CLOSE
+    assert relative_error(narrow, copy.deepcopy(consumer).double()(wide)) < CLOSE
     layer = nn.Conv3d(13, 21, 3, padding=1).requires_grad_(False)
     assert relative_error(Winograd(layer)(z), copy.deepcopy(layer).double()(z.double())) < CLOSE
 
