@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.budget import Budget
 from TuckerSegLib.decomposition.calibration.calibrated import Calibrated, calibrate
-from TuckerSegLib.decomposition.calibration.kernel_inputs import has_taps, rows_of, taps
+from TuckerSegLib.decomposition.calibration.kernel_inputs import kernel_inputs, knows_inputs, rows_of
 from TuckerSegLib.decomposition.calibration.layer import Fit, Seen, fit_decomposed, fit_whole
 from TuckerSegLib.decomposition.calibration.predicted_errors import predicted_errors
 from TuckerSegLib.decomposition.calibration.sensitivity import sensitivities
@@ -226,13 +226,13 @@ def layers(draw: st.DrawFn) -> Convolution:
 @settings(max_examples=40, deadline=None)
 @given(layers())
 def test_taps_times_the_kernel_are_the_layers_output(layer: Convolution) -> None:
-    assert has_taps(layer)
+    assert knows_inputs(layer)
     x = torch.randn(2, 3, 7, 6, 5)
     with torch.no_grad():
         output = layer(x).flatten(2)
     assert layer.bias is not None
     voxels = torch.randperm(output.shape[2])[:20]
-    found = taps(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
+    found = kernel_inputs(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
     torch.testing.assert_close(found, output[:, :, voxels].movedim(1, 2).flatten(0, 1), rtol=1e-4, atol=1e-5)
 
 

@@ -297,12 +297,13 @@ class TestChoice:
 
         assert choose("auto", best, other).engine == "fused"
 
-    def test_what_is_far_slower_runs_only_twice(self, choose: Callable[..., Any]) -> None:
+    def test_what_is_far_slower_runs_twice_when_it_is_timed(self, choose: Callable[..., Any]) -> None:
         fast, hopeless = Counting("fused"), Counting("torch", seconds=0.05)
 
         choose("auto", fast, hopeless)
 
-        assert (hopeless.runs, fast.runs) == (2, 4)
+        untimed = 1
+        assert hopeless.runs == untimed + 2 < fast.runs
 
     def test_all_folds_run_on_the_same(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         engines = Counting("openvino", seconds=0.05), Counting("torch")

@@ -36,6 +36,9 @@ class Told(LayerTimes):
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         return self._told.get(ranks, self._otherwise)
 
+    def measure(self, *_: object) -> None:
+        pass
+
     def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         return ranks in self._told
 
@@ -87,7 +90,7 @@ def test_what_was_measured_is_not_measured_again(
     model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = fitted(model, Relative(0.3), LayerTimes(Store(tmp_path)))
-    monkeypatch.setattr("TuckerSegLib.engines.layer_times.best_seconds", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("TuckerSegLib.engines.layer_times.FusedEngine", lambda *_: pytest.fail("measured again"))
 
     assert fitted(model, Relative(0.3), LayerTimes(Store(tmp_path))) == first
 
@@ -137,6 +140,9 @@ class Bilinear(LayerTimes):
         out, into = (-(-rank // 8) * 8 for rank in ranks)
         work = layer.in_channels * into + taps * out * into + layer.out_channels * out
         return self._slower * 1e-9 * voxels * work
+
+    def measure(self, *_: object) -> None:
+        pass
 
     def keep(self) -> None:
         pass
@@ -204,5 +210,6 @@ def test_a_budget_of_seconds_is_made_by_its_name(
 ) -> None:
     monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path))
     monkeypatch.setattr(LayerTimes, "seconds", Bilinear().seconds)
+    monkeypatch.setattr(LayerTimes, "measure", Bilinear().measure)
     made = policy_of("budget", model, share=0.5, measure="seconds")
     assert made.settings == budget(model, 0.5, Bilinear()).settings

@@ -274,7 +274,7 @@ def test_the_agreement_that_was_expected_is_shown_beside_the_one_that_was_found(
     whole = json.loads((tmp_path / "out" / "results.json").read_text())
     assert whole["expected_agreement_error"] == approx(np.mean(errors))
     shown = CliRunner().invoke(app, ["evaluate", *policies, "--expected"]).stdout
-    assert f"Expected agreement is {np.mean(errors):.3f} off on average, over 3 levels" in shown
+    assert f"Expected agreement is {np.mean(errors):.3f} off on average, over 3 networks" in shown
     assert f"is {np.mean(errors):.3f} off on average" in (tmp_path / "page.html").read_text()
     with raises(InputError, match="expected from phantoms 8 to 8: evaluate on others"):
         evaluate([*arguments, "--phantoms", "7-9", "--expected"])
@@ -289,7 +289,7 @@ def test_a_network_of_another_model_is_refused(
     with raises(InputError, match=r"strange\.tuckerseg was not made from .*: name a \.tuckerseg file that was\."):
         evaluate([*arguments, "--trained", str(strange)])
     twin = write_trained(tmp_path / "relative.tuckerseg", compressed(model, Relative(0.5)), 1.0)
-    with raises(InputError, match="There are two levels called relative"):
+    with raises(InputError, match="There are two networks called relative"):
         evaluate([*arguments, "-p", "relative", "--trained", str(twin)])
 
 

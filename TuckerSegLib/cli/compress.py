@@ -1,12 +1,12 @@
 """`tuckerseg compress` and `tuckerseg levels`: what levels cost, and files that hold one."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError, OutputError
-from .options import Fold, Json, Model, _folds
+from .options import Fold, Json, Model, folds_of
 
 if TYPE_CHECKING:
     from ..models.nnunet import TrainedModel
@@ -106,7 +106,7 @@ def compress(
 def _model(which: str, folds: list[str] | None = None) -> "TrainedModel":
     from ..models.opening import open_model
 
-    return open_model(which, _folds(folds))
+    return open_model(which, folds_of(folds))
 
 
 def _levels_of(which: str, measure: bool = False) -> "tuple[str, tuple[int, ...] | None, list[Level]]":
@@ -123,7 +123,3 @@ def _levels_of(which: str, measure: bool = False) -> "tuple[str, tuple[int, ...]
         return which, None, task_levels(which)
     opened = _model(which)
     return opened.name, opened.patch_size, with_agreement(levels_of(opened), opened, Cache(), measure)
-
-
-def _settings(policy: Any) -> str:
-    return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in policy.items())

@@ -18,5 +18,6 @@ Model = Annotated[
 Fold = Annotated[list[str] | None, typer.Option("--fold", help="Use this fold only (may be repeated); all otherwise.")]
 
 
-def _folds(folds: list[str] | None) -> list[int | str] | None:
+def folds_of(folds: list[str] | None) -> list[int | str] | None:
+    """Folds as the names of their folders give them, numbers or "all"; None for all of a model's."""
     return [int(fold) if fold.isdecimal() else fold for fold in folds] if folds else None

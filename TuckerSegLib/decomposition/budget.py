@@ -16,12 +16,12 @@ from .spectra import Values, spectral_errors
 from .tucker import Convolution, Ranks
 
 MEASURES = ("parameters", "multiply-adds", "seconds")
-"""What a budget can be given in."""
+"""The units that a budget can be given in."""
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """What a layer takes as it is, and in three parts at each pair of ranks, (O, I)."""
+    """Seconds that a layer takes as it is, and in three parts at each pair of ranks, (O, I)."""
 
     dense: float
     decomposed: Values
@@ -31,8 +31,8 @@ class Seconds:
 class Budget:
     """The ranks that lose the least of all layers together for given parameters, multiply-adds or seconds.
 
-    What a layer loses is predicted by its spectra (`spectral_errors`), or told. Layers may stay as they are, at no
-    loss. (`allocation` for the method.)
+    What a layer loses is predicted from its spectra (`spectral_errors`), unless `errors` says it. Layers may stay as
+    they are, at no loss. The method is described in `allocation`.
 
     Args:
         factor: the budget is what `Relative(factor)` takes, or
@@ -96,7 +96,7 @@ class Budget:
         return self.cost(layers, {}) * self.share
 
     def _largest_published(self, layers: Mapping[str, Convolution], budget: float) -> dict[str, Ranks]:
-        """The published ranks that fit, as a candidate: a relaxation may lie above one lucky point."""
+        """The largest published ranks within the budget; the relaxation may do worse than one lucky point."""
         for percent in range(99, 0, -1):
             ranks = Relative(percent / 100).choose(layers)
             if self.cost(layers, ranks) <= budget:
@@ -133,7 +133,7 @@ class Budget:
         return self.seconds[name]
 
     def _digest(self) -> str:
-        """Of all seconds: what was measured elsewhere, or again, leads to other ranks."""
+        """A SHA-256 over all seconds, as what was measured elsewhere, or again, leads to other ranks."""
         found = hashlib.sha256()
         for name, taken in sorted(self.seconds.items()):
             found.update(f"{name} {taken.dense} {taken.decomposed.shape}".encode() + taken.decomposed.tobytes())

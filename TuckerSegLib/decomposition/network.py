@@ -1,4 +1,4 @@
-"""One network: choose the ranks, decompose every convolution, swap it in, and say what that did."""
+"""The compression of one network: ranks are chosen, convolutions decomposed and replaced, and a report written."""
 
 import copy
 import time

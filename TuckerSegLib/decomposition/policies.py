@@ -1,4 +1,4 @@
-"""How much of each layer is kept: one small class a policy, all behind `RankPolicy`."""
+"""How much of each layer is kept: one small class for each policy, all behind `RankPolicy`."""
 
 import math
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from . import vbmf
 from .published import LEVELS
-from .spectra import Spectra, Values, _both, _tails, spectra_of
+from .spectra import Spectra, Values, spectra_of, tails
 from .tucker import Convolution, Ranks
 
 Settings = dict[str, str | int | float]
@@ -67,7 +67,7 @@ class Relative:
 
 @dataclass(frozen=True)
 class Energy:
-    """Of each channel mode of every layer, the fewest ranks that keep `share` of its squared singular values.
+    """The fewest ranks that keep `share` of the squared singular values, in each channel mode of every layer.
 
     The kernel's squared error is then at most 2 (1 - share) of its squared norm (De Lathauwer et al., SIAM J. Matrix
     Anal. Appl. 21, 2000, property 10). A layer that would take more parameters in three parts stays as it is.
@@ -93,19 +93,19 @@ class Energy:
         return {"policy": self.name, **asdict(self)}
 
     def _ranks(self, spectra: Spectra) -> Ranks:
-        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in _both(spectra)))
+        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in spectra.modes))
 
     def _rank(self, squares: Values) -> int:
-        lost = _tails(squares)
+        lost = tails(squares)
         return int(np.argmax(lost <= (1 - self.share) * lost[0])) or 1
 
 
 @dataclass(frozen=True)
 class Vbmf:
-    """Of each channel mode of every layer, what stands out of the noise, by variational Bayes (`vbmf`).
+    """The ranks that stand out of the noise by variational Bayes (`vbmf`), in each channel mode of every layer.
 
-    Has no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR 2016,
-    section 3.2, chose ranks so.)
+    There is no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR
+    2016, section 3.2, chose ranks in this way.)
 
     Raises:
         InputError: the minimum is below 1.
@@ -126,7 +126,7 @@ class Vbmf:
 
     def _ranks(self, layer: Convolution) -> Ranks:
         size = layer.weight.numel()
-        return Ranks(*(self._rank(squares, size // len(squares)) for squares in _both(spectra_of(layer))))
+        return Ranks(*(self._rank(squares, size // len(squares)) for squares in spectra_of(layer).modes))
 
     def _rank(self, squares: Values, columns: int) -> int:
         rows = len(squares)

@@ -1,10 +1,8 @@
 """Which engine runs a network: the one asked for, or the fastest on this computer; another where it fails."""
 
 import logging
-import platform
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -18,26 +16,22 @@ from .fused.engine import FusedEngine
 from .memory import give_back
 from .names import NAMES
 from .openvino import OpenVinoEngine
+from .timing.processor import circumstances
+from .timing.stopwatch import shortest_seconds
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
 
-_ROUNDS = 3
-"""After a first one: what a computer does besides may slow down one run, hardly the best of several."""
-
-_HOPELESS = 2.0
-"""Times the fastest's seconds; a network that takes longer is not run again, once it has run twice."""
-
-_FORMAT = 2
+_FORMAT = 3
 """Changes when our own engines become faster."""
 
-_PACKAGES = ("torch", "llvmlite", "openvino")
+_PACKAGES = ("llvmlite", "openvino")
 """Whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:
     """All there are, the one that is there for every network last."""
-    return FusedEngine(), OpenVinoEngine(store), TorchEngine()
+    return FusedEngine(store), OpenVinoEngine(store), TorchEngine()
 
 
 def prepared(
@@ -63,7 +57,7 @@ def prepared(
     return _all(folds, device, order, progress)
 
 
-class Dependable:
+class ReplacedOnFailure:
     """A network prepared by the first engine that can, replaced by the next one's when it fails to run."""
 
     def __init__(self, source: Source, device: torch.device, order: Sequence[Engine]) -> None:
@@ -102,21 +96,6 @@ class Dependable:
         _log.warning("%s cannot run this network, %s takes over: %s", engine, self._later[0].name, error)
 
 
-@dataclass
-class _Timed:
-    network: Dependable
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def best(self) -> float:
-        return min(self.seconds)
-
-    def run(self, patch: Tensor) -> None:
-        start = time.perf_counter()
-        self.network(patch)
-        self.seconds.append(time.perf_counter() - start)
-
-
 def _order(name: str, available: Sequence[Engine], device: torch.device) -> list[Engine]:
     """The engine called `name`, and those to fall back to."""
     if name not in NAMES:
@@ -131,17 +110,17 @@ def _order(name: str, available: Sequence[Engine], device: torch.device) -> list
 
 def _all(
     folds: Sequence[Source], device: torch.device, order: Sequence[Engine], progress: Progress
-) -> list[Dependable]:
+) -> list[ReplacedOnFailure]:
     networks = []
     for fold in folds:
         progress.check()
-        networks.append(Dependable(fold, device, order))
+        networks.append(ReplacedOnFailure(fold, device, order))
     return networks
 
 
 def _fastest_first(
     source: Source, device: torch.device, order: list[Engine], store: Store, progress: Progress
-) -> tuple[list[Engine], list[Dependable]]:
+) -> tuple[list[Engine], list[ReplacedOnFailure]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
     key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
@@ -150,8 +129,7 @@ def _fastest_first(
     progress.stage("measure")
     fastest, seconds = _timed(source, device, order, progress)
     store.write_json(key, {"engine": fastest.engine, "seconds": seconds})
-    times = ", ".join(f"{engine} {best:.3g} s" for engine, best in seconds.items())
-    _log.info("%s runs this network fastest on this computer: %s a patch.", fastest.engine, times)
+    _log.info("%s runs this network fastest on this computer, by seconds a patch: %s", fastest.engine, seconds)
     return _beginning_with(fastest.engine, order), [fastest]
 
 
@@ -159,7 +137,7 @@ def _circumstances(order: Sequence[Engine]) -> str:
     """What a choice once made depends on: the computer, how much of it is ours, and what can be chosen from."""
     names = [engine.name for engine in order]
     versions = {package: _version(package) for package in _PACKAGES}
-    return f"{_FORMAT} {platform.node()} {platform.processor()} {torch.get_num_threads()} {names} {versions}"
+    return f"{_FORMAT} {circumstances()} {names} {versions}"
 
 
 def _version(package: str) -> str:
@@ -171,36 +149,30 @@ def _version(package: str) -> str:
 
 def _timed(
     source: Source, device: torch.device, order: list[Engine], progress: Progress
-) -> tuple[Dependable, dict[str, float]]:
+) -> tuple[ReplacedOnFailure, dict[str, float]]:
     """The network as the engine prepares it that runs it fastest, and the seconds of all.
 
     Two at a time, the faster so far and the next, as what they hold between them may be all that a computer has.
     """
     patch = torch.randn(1, *source.patch, device=device)
-    fastest: _Timed | None = None
-    seconds: dict[str, list[float]] = {}
+    fastest: ReplacedOnFailure | None = None
+    seconds: dict[str, float] = {}
     for engine in order:
         progress.check()
-        other = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
-        other.run(patch)
-        if other.network.engine not in seconds:
-            seconds[other.network.engine] = other.seconds
-            fastest = _faster(fastest, other, patch, progress) if fastest else other
-        del other
+        network = ReplacedOnFailure(source, device, _beginning_with(engine.name, order))
+        network(patch)  # which may have another engine take over, be it one that has been timed
+        if fastest is None:
+            fastest = network
+        elif network.engine not in (fastest.engine, *seconds):
+            rivals = (fastest, network)
+            taken = shortest_seconds([partial(rival, patch) for rival in rivals], progress.check, give_up_after=2)
+            seconds |= {rival.engine: best for rival, best in zip(rivals, taken, strict=True)}
+            fastest = rivals[taken.index(min(taken))]
+            del rivals
+        del network
         give_back()
     assert fastest is not None
-    return fastest.network, {name: min(runs) for name, runs in seconds.items()}
-
-
-def _faster(one: _Timed, other: _Timed, patch: Tensor, progress: Progress) -> _Timed:
-    """In turns, several times."""
-    for _ in range(_ROUNDS):
-        best = min(one.best, other.best)
-        for network in (one, other):
-            progress.check()
-            if network.best <= _HOPELESS * best or len(network.seconds) < 2:
-                network.run(patch)
-    return min(one, other, key=lambda network: network.best)
+    return fastest, seconds
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:

@@ -103,6 +103,7 @@ def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
 
 def _best(layer: Convolution, shape: tuple[int, ...], forms: Sequence[Ranks | None], times: LayerTimes) -> Ranks | None:
     """The most accurate of the fastest `forms`, of which None is the layer as it is."""
+    times.measure(layer, shape, forms)
     seconds = [times.seconds(layer, shape, form) for form in forms]
     limit = min(seconds) * _AS_FAST
     return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)

@@ -1,6 +1,6 @@
-"""How much of the original network's answer a level will give, measured on phantoms before anyone segments.
+"""How much of the original network's answer a level gives, measured on phantoms before anyone segments.
 
-On whole ones that no layer was fitted on and that nothing was trained or chosen on, so that nothing flatters a level:
+The phantoms are whole, and nothing was trained, fitted or chosen on them, so that nothing flatters a level.
 `tuckerseg evaluate --expected` shows how near this comes to the agreement on other phantoms.
 """
 
@@ -36,9 +36,9 @@ class Predicted:
 
 
 def predicted(model: TrainedModel, settings: Settings, ready: Callable[[], Ready], cache: Cache) -> Predicted:
-    """Of the level of `model` that was made with `settings`, and is called for if it has to be measured.
+    """The agreement of the level of `model` that was made with `settings`.
 
-    Measured the first time; from the cache's folder after that.
+    It is measured the first time, with the network that `ready` gives, and kept in the cache's folder.
 
     Raises:
         InputError: the model takes more than one channel.
@@ -51,7 +51,7 @@ def predicted(model: TrainedModel, settings: Settings, ready: Callable[[], Ready
 
 
 def known(model: TrainedModel, settings: Settings, cache: Cache) -> Predicted | None:
-    """What `predicted` measured earlier, if it did."""
+    """What `predicted` measured earlier; None where it did not."""
     content = Store(cache.folder).read_json(_key(model, settings))
     return Predicted(content["agreement"], content["how"]) if content else None
 

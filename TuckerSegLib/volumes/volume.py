@@ -16,6 +16,9 @@ Matrix = npt.NDArray[np.float64]
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+_SAME_PLACE = 1e-3
+"""Millimetres that two grids may differ by: files round what they store."""
+
 _SINGULAR = 1e-6
 """Below this share of the product of the spacings, the axes no longer span a volume."""
 
@@ -77,6 +80,11 @@ class Geometry:
         """(3, 3), columns the unit vectors of i, j, k in LPS."""
         directions: Matrix = (RAS_TO_LPS @ self.ijk_to_ras)[:3, :3] / np.array(self.spacing)
         return directions
+
+    def is_same_grid(self, other: "Geometry") -> bool:
+        """Whether the voxels of both lie at the same places, to a micrometre."""
+        near = np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=_SAME_PLACE)
+        return tuple(self.shape) == tuple(other.shape) and bool(near)
 
     @property
     def voxel_volume(self) -> float:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...decomposition.tucker import Convolution
-from .convolution import Fastest, OneDnn, suits_onednn
+from .convolution import Algorithms, Fastest, OneDnn, suits_onednn
 from .fused_block import FusedBlock, WideNorm
 from .sliced_block import SlicedBlock
 from .upsampling import Upsampling, leaves_no_overlap
@@ -41,7 +41,7 @@ _QUICK = 64
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
-def rewritten(network: nn.Module) -> fx.GraphModule:
+def rewritten(network: nn.Module, algorithms: Algorithms | None = None) -> fx.GraphModule:
     """The same function as `network`, which is in evaluation mode; its weights are shared where they stay.
 
     Raises:
@@ -53,7 +53,7 @@ def rewritten(network: nn.Module) -> fx.GraphModule:
     graph.compose_pointwise()
     graph.fuse()
     graph.replace_norms()
-    graph.replace_convolutions()
+    graph.replace_convolutions(algorithms or Algorithms())
     return graph.finished()
 
 
@@ -141,13 +141,13 @@ class _Graph:
             for done in dict.fromkeys((end, node)):
                 self._traced.graph.erase_node(done)
 
-    def replace_convolutions(self) -> None:
+    def replace_convolutions(self, algorithms: Algorithms) -> None:
         for node in self._calls(_widens):
             self._replace(node, self._alone(node, FusedBlock))
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
         for node in self._calls(lambda module: suits_winograd(module) or suits_onednn(module)):
-            self._replace(node, self._fast(node))
+            self._replace(node, self._fast(node, algorithms))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -217,10 +217,10 @@ class _Graph:
             if node is not None and not node._erased:
                 self._traced.graph.erase_node(node)
 
-    def _fast(self, node: Node) -> Node:
+    def _fast(self, node: Node, algorithms: Algorithms) -> Node:
         layer = self._module(node)
         if suits_winograd(layer):
-            return self._call(node, Fastest(layer), node.args[0])
+            return self._call(node, Fastest(layer, algorithms), node.args[0])
         return self._alone(node, SlicedBlock) if _is_quick(layer) else self._call(node, OneDnn(layer), node.args[0])
 
     def _alone(self, node: Node, kind: Callable[..., nn.Module]) -> Node:

@@ -1,4 +1,4 @@
-"""One network as a process that runs single patches when told to: as nnU-Net runs it today, or as TuckerSeg does.
+"""A process that runs one network over single patches on request, as nnU-Net runs it today or as TuckerSeg does.
 
 `python -m TuckerSegLib.evaluation.speed.one_patch_process stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line:
 "run" is answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first
@@ -44,7 +44,7 @@ class Stock:
 
 
 class TuckerSeg:
-    """Any level of the network, prepared as for a segmentation but with its head on."""
+    """Any level of the network, made ready as for a segmentation, but with its head on."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._model, self._patch = model, _patch(model)
@@ -67,16 +67,16 @@ class TuckerSeg:
         return {"seconds": time.perf_counter() - start}
 
     def error(self, factor: float) -> dict[str, Any]:
-        """||y - y'|| / ||y||, y' computed in double precision from the very weights that gave y."""
+        """||y - y'|| / ||y||, with y computed in double precision from the very weights that gave y'."""
         network = in_double(_network(self._levels[factor].level))
         with torch.inference_mode():
-            exact = network(self._patch.double())
+            reference = network(self._patch.double())
             found = self._levels[factor].networks[0](self._patch)
-            exact_norm = torch.linalg.vector_norm(exact)
-            return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
+            norm = torch.linalg.vector_norm(reference)
+            return {"relative_error": float(torch.linalg.vector_norm(reference.sub_(found)) / norm)}
 
     def agree(self, factor: float, image: str) -> dict[str, Any]:
-        """Mean Dice with the label map of the network that nothing was done to."""
+        """Mean Dice with the label map of the original network."""
         if factor == 1:
             return {"agreement": 1.0}
         volume = read_volume([Path(image)])
@@ -96,7 +96,7 @@ def _patch(model: TrainedModel) -> Tensor:
 
 
 def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
-    """Of a level: its parameters, multiply-adds for a patch, and how many layers stayed as they were."""
+    """A level's parameters, multiply-adds for a patch, and how many of its layers stayed as they were."""
     from ...segmentation.levels import levels
 
     if report is None:
