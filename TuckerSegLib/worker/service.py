@@ -29,6 +29,7 @@ from ..segmentation.tasks.task import segment_task
 from ..store import Store
 from ..volumes import structures
 from ..volumes.volume import LabelMap, Volume
+from . import weights
 from .protocol import Json
 
 with quiet():  # Every segmentation needs them: better before the first request than within it.
@@ -71,6 +72,8 @@ class Service:
         try:
             if method == "segment" and volume is not None:
                 return self._segment(_request(arguments), volume, progress)
+            if method in weights.METHODS:
+                return Answer(weights.METHODS[method](progress, **arguments))
             if method in self._methods:
                 return Answer(self._methods[method](**arguments))
         except (MemoryError, RuntimeError):
