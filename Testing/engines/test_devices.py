@@ -13,13 +13,16 @@ import torch
 from support.trained_folders import make_folder
 from torch import Tensor, nn
 
-from TuckerSegLib.engines import devices
+from TuckerSegLib.engines import devices, fastest
 from TuckerSegLib.engines.base import Source
 from TuckerSegLib.engines.torch import HalfTorchNetwork, TorchEngine, TorchNetwork
 from TuckerSegLib.errors import Cancelled, InputError
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
-from TuckerSegLib.segmentation import one_model, prepare
+from TuckerSegLib.segmentation.one_model import Result, run
+from TuckerSegLib.segmentation.prepare import prepare
+from TuckerSegLib.segmentation.recipes import ORIGINAL
+from TuckerSegLib.store import Store
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 CPU = torch.device("cpu")
@@ -90,14 +93,15 @@ def test_a_gpu_that_is_asked_for_is_not_replaced(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def gpu_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "devices", lambda name: [STAND_IN, CPU] if name == "auto" else [STAND_IN])
+    monkeypatch.setattr(fastest, "devices", lambda name: [STAND_IN, CPU] if name == "auto" else [STAND_IN])
 
 
-def segment(tmp_path: Path, device: str = "auto") -> one_model.Result:
+def segment(tmp_path: Path, device: str = "auto") -> Result:
     model = open_folder(make_folder(tmp_path, patch_size=(8, 8, 8), features=(4, 8)))
     voxels = np.random.default_rng(0).normal(50, 300, (1, 10, 9, 8)).astype(np.float32)
     volume = Volume(voxels, Geometry((10, 9, 8), np.diag([1.5, 1.5, 1.5, 1.0])))
-    return one_model.segment(volume, model, device=device, cache=Cache(tmp_path / "cache"))
+    engines = fastest.choice("torch", device, Store(tmp_path / "cache"))
+    return run(prepare(model, ORIGINAL, engines, Cache(tmp_path / "cache")), volume)
 
 
 def failing_run(error: Exception) -> Any:

@@ -19,20 +19,21 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from pytest import MonkeyPatch, TempPathFactory, fixture, mark, raises
 from support.paths import ROOT
+from support.preparing import prepared_model
 from support.trained_folders import make_folder
 from torch import Tensor, nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
 from TuckerSegLib.cli.main import app
-from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks
 from TuckerSegLib.errors import Cancelled, InputError, ModelError, TuckerSegError
 from TuckerSegLib.models.compressed import compressed, load, save
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Event, Progress
-from TuckerSegLib.segmentation.one_model import segment
+from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.training import state
 from TuckerSegLib.training.fast import for_training, in_order
 from TuckerSegLib.training.finetune import distill, train
@@ -54,10 +55,10 @@ def write_image(path: Path, seed: int, voxels: int = 24) -> None:
     sitk.WriteImage(image, path)
 
 
-class AllButTheHead:
+class AllButTheHead(RankPolicy):
     """A policy that leaves a layer whole, as some do."""
 
-    settings: dict[str, str | int | float] = {"policy": "all but the head"}  # noqa: RUF012
+    settings: Settings = {"policy": "all but the head"}  # noqa: RUF012
 
     def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
         ranks = Relative(0.4, minimum=2).choose(layers)
@@ -254,7 +255,11 @@ def test_a_trained_model_is_an_ordinary_file(
     assert opened.compression.policy != level.compression.policy, "engines would take one for the other"
     voxels = np.random.default_rng(0).normal(0, 100, (1, 20, 20, 20)).astype(np.float32)
     geometry = Geometry.from_lps((20, 20, 20), np.full(3, 1.5), np.zeros(3), np.eye(3))
-    assert segment(Volume(voxels, geometry), opened, device="cpu").label_map.labels.shape == (20, 20, 20)
+    assert run(prepared_model(opened, tmp_path / "cache"), Volume(voxels, geometry)).label_map.labels.shape == (
+        20,
+        20,
+        20,
+    )
 
 
 def test_nnunets_own_loop_learns_from_labels(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import Cancelled, InputError, OutputError
+from ..errors import Cancelled, InputError
 from .options import Json, folds_of
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ def finetune(
     as_json: Json = False,
 ) -> None:
     """Train a compressed network, with labels or without, and write it as one file."""
-    from ..models.compressed import save
+    from ..models.compressed import write
     from ..training.finetune import distill, train
     from ..training.settings import DISTILLATION, Training
-    from ..volumes.output import whole_file
     from . import console
 
     with console.json_alone(as_json):
@@ -92,19 +91,15 @@ def finetune(
                 done = distill(
                     level, original, sources, work, training, device=device, progress=progress, on_epoch=note
                 )
-        with whole_file(output) as partial:
-            save(done, partial)
+        write(done, output)
         shutil.rmtree(work, ignore_errors=True)
     _show(done, output, history, as_json)
 
 
 def _check(output: Path, images: list[str] | None, dataset: Path | None) -> None:
-    from ..models.dataset import SUFFIX
-    from ..volumes.output import check_writable
+    from ..models.compressed import check_output
 
-    if output.suffix != SUFFIX:
-        raise OutputError(f"{output} has another suffix than a compressed model: end it in {SUFFIX}.")
-    check_writable(output)
+    check_output(output)
     if bool(images) == bool(dataset):
         raise InputError("Name what to learn from: either --images or --dataset.")
 
@@ -127,7 +122,7 @@ def _settings(default: "Training", given: dict[str, Any]) -> "Training":
 def _opened(model: str, fold: str | None) -> "TrainedModel":
     from ..models.opening import open_model
 
-    return open_model(model, folds_of([fold] if fold else None))
+    return open_model(model, list(folds_of([fold])) if fold else None)
 
 
 def _level(
@@ -136,7 +131,7 @@ def _level(
     """The compressed network to begin with."""
     from ..models.cache import Cache
     from ..models.opening import open_model
-    from ..segmentation.recipes import fitted_on, policy_of
+    from ..segmentation.named_policies import fitted_on, policy_of
 
     if start is not None:
         return open_model(start)

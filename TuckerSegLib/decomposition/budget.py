@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import InputError
 from . import allocation
-from .policies import Relative, Settings
+from .policies import RankPolicy, Relative, Settings
 from .spectra import Values, spectral_errors
 from .tucker import Convolution, Ranks
 
@@ -28,7 +28,7 @@ class Seconds:
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(RankPolicy):
     """The ranks that lose the least of all layers together for given parameters, multiply-adds or seconds.
 
     What a layer loses is predicted from its spectra (`spectral_errors`), unless `errors` says it. Layers may stay as
@@ -72,6 +72,9 @@ class Budget:
         found = {name: pair for name, pair in ranks.items() if pair is not None}
         published = self._largest_published(layers, budget)
         return min((found, published), key=lambda ranks: self.predicted_error(layers, ranks))
+
+    def with_errors(self, predict: Callable[[], Mapping[str, Values]]) -> "Budget":
+        return self if self.errors else replace(self, errors=predict())
 
     def predicted_error(self, layers: Mapping[str, Convolution], ranks: Mapping[str, Ranks]) -> float:
         """What the policy minimises, at any ranks: the sum over layers of their predicted relative squared errors."""

@@ -1,14 +1,21 @@
-"""How much of each layer is kept: one small class for each policy, all behind `RankPolicy`."""
+"""How networks are compressed: `Policy`, what every way has, and one small class for each way to choose ranks."""
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
+from torch import nn
 
 from ..errors import InputError
+from ..progress import Progress
 from . import vbmf
+from .counting import convolutions
+from .network import Report, decompose
 from .published import LEVELS
 from .spectra import Spectra, Values, spectra_of, tails
 from .tucker import Convolution, Ranks
@@ -17,21 +24,85 @@ Settings = dict[str, str | int | float]
 """What a policy is and how it is set, as JSON can hold it; equal settings mean equal ranks for equal weights."""
 
 
-class RankPolicy(Protocol):
-    """Chooses the ranks of a whole network at once."""
-
-    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        """Ranks for each layer that is to be decomposed; a layer that is left out stays as it is."""
-        ...
+class Policy(Protocol):
+    """A way to compress networks; whoever uses one needs not know which it is."""
 
     @property
     def settings(self) -> Settings:
         """The policy's name under "policy" and all its settings."""
         ...
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every network stays as it is."""
+        ...
+
+    def compress(
+        self, network: nn.Module, patch: Sequence[int] | None = None, progress: Progress | None = None
+    ) -> tuple[nn.Module, Report]:
+        """A compressed copy of the network and what was done; multiply-adds are counted for a patch (C, *spatial).
+
+        Raises:
+            Cancelled: `progress` was cancelled; at the latest after the current layer.
+        """
+        ...
+
+    def at(self, ranks: Mapping[str, Ranks]) -> "Policy":
+        """The same way to compress, at ranks that were chosen already, such as on the first of several folds."""
+        ...
+
+
+class RankPolicy(ABC):
+    """Chooses the ranks of a whole network at once, at which every layer is decomposed by its weights alone."""
+
+    @abstractmethod
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        """Ranks for each layer that is to be decomposed; a layer that is left out stays as it is."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Settings:
+        """As every `Policy` has them."""
+
+    @property
+    def keeps_all(self) -> bool:
+        return False
+
+    def compress(
+        self, network: nn.Module, patch: Sequence[int] | None = None, progress: Progress | None = None
+    ) -> tuple[nn.Module, Report]:
+        return decompose(network, self.choose(convolutions(network)), patch, progress)
+
+    def at(self, ranks: Mapping[str, Ranks]) -> "RankPolicy":
+        return Chosen(ranks)
+
+    def with_errors(self, predict: Callable[[], Mapping[str, Values]]) -> "RankPolicy":
+        """The policy for somebody who can predict, at some expense, what each layer loses at each pair of ranks.
+
+        Most policies do not need that, and stay as they are.
+        """
+        return self
+
 
 @dataclass(frozen=True)
-class Relative:
+class Chosen(RankPolicy):
+    """Ranks that were chosen already, by whatever has the settings `made_by`."""
+
+    ranks: Mapping[str, Ranks]
+    made_by: Settings = field(default_factory=dict)
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return dict(self.ranks)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of what chose them, and a SHA-256 over the ranks."""
+        content = json.dumps(self.ranks, sort_keys=True).encode()
+        return {**self.made_by, "fitted": hashlib.sha256(content).hexdigest()[:16]}
+
+
+@dataclass(frozen=True)
+class Relative(RankPolicy):
     """The published policy: R = clip(ceil(C * factor), minimum, C) for either channel mode of every layer.
 
     A factor of 1 is the original network: nothing is decomposed. (Weber et al., Radiology: AI 2025.)
@@ -49,8 +120,12 @@ class Relative:
             raise InputError(f"A factor of {self.factor:g} is outside (0, 1]: choose one of {_readable(LEVELS)}.")
         _check_minimum(self.minimum)
 
+    @property
+    def keeps_all(self) -> bool:
+        return self.factor == 1
+
     def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        if self.factor == 1:
+        if self.keeps_all:
             return {}
         return {
             name: Ranks(self._rank(layer.out_channels), self._rank(layer.in_channels)) for name, layer in layers.items()
@@ -66,7 +141,7 @@ class Relative:
 
 
 @dataclass(frozen=True)
-class Energy:
+class Energy(RankPolicy):
     """The fewest ranks that keep `share` of the squared singular values, in each channel mode of every layer.
 
     The kernel's squared error is then at most 2 (1 - share) of its squared norm (De Lathauwer et al., SIAM J. Matrix
@@ -101,7 +176,7 @@ class Energy:
 
 
 @dataclass(frozen=True)
-class Vbmf:
+class Vbmf(RankPolicy):
     """The ranks that stand out of the noise by variational Bayes (`vbmf`), in each channel mode of every layer.
 
     There is no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,6 +13,7 @@ from ..errors import InputError, TuckerSegError, is_lack_of_memory
 from ..progress import Progress
 from ..store import Store
 from .base import Engine, Prepared, Source
+from .devices import devices
 from .fused.engine import FusedEngine
 from .memory import give_back
 from .names import NAMES
@@ -34,27 +36,58 @@ def engines(store: Store) -> tuple[Engine, ...]:
     return FusedEngine(store), OpenVinoEngine(store), TorchEngine()
 
 
-def prepared(
-    folds: Sequence[Source],
-    device: torch.device,
-    engine: str,
-    store: Store,
-    progress: Progress | None = None,
-) -> Sequence[Prepared]:
-    """A model's folds, each prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+@dataclass(frozen=True)
+class Choice:
+    """The engines that may run networks on a device, in the order in which they are tried.
 
-    `progress` is told of the stage "measure" where engines are measured.
+    Attributes:
+        by_speed: whether the fastest of them is to be found and tried first.
+        store: where it is kept which is the fastest.
+        instead: what takes over where the device itself fails; None where the user named the device.
+    """
+
+    device: torch.device
+    order: tuple[Engine, ...]
+    by_speed: bool
+    store: Store
+    instead: "Choice | None" = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether a network that nothing was done to gives nnU-Net's own labels, voxel for voxel."""
+        return not self.by_speed and self.order[0].is_reference
+
+    @property
+    def has_layer_times(self) -> bool:
+        """Whether ranks can be tuned to the engine that is tried first."""
+        return self.order[0].has_layer_times
+
+    def prepare(self, folds: Sequence[Source], progress: Progress | None = None) -> Sequence[Prepared]:
+        """A model's folds, each prepared by the first engine that can; a warning tells which could not.
+
+        `progress` is told of the stage "measure" where engines are measured.
+
+        Raises:
+            Cancelled: `progress` was cancelled.
+        """
+        progress = progress or Progress()
+        if not self.by_speed or len(self.order) == 1:
+            return _all(folds, self.device, self.order, progress)
+        order, measured = _fastest_first(folds[0], self.device, self.order, self.store, progress)
+        return [*measured, *_all(folds[len(measured) :], self.device, order, progress)]
+
+
+def choice(engine: str, device: str, store: Store) -> Choice:
+    """The engine of that name with those that take over where it fails, or all there are for "auto".
 
     Raises:
-        Cancelled: `progress` was cancelled.
-        InputError: there is no such engine, or it does not run on `device`.
+        InputError: there is no such device here, no such engine, or it does not run on the device.
     """
-    progress = progress or Progress()
-    order = _order(engine, engines(store), device)
-    if engine == "auto" and len(order) > 1:
-        order, measured = _fastest_first(folds[0], device, order, store, progress)
-        return [*measured, *_all(folds[len(measured) :], device, order, progress)]
-    return _all(folds, device, order, progress)
+    found: Choice | None = None
+    for where in reversed(devices(device)):
+        found = Choice(where, tuple(_order(engine, engines(store), where)), engine == "auto", store, found)
+    assert found is not None
+    return found
 
 
 class ReplacedOnFailure:
@@ -119,8 +152,8 @@ def _all(
 
 
 def _fastest_first(
-    source: Source, device: torch.device, order: list[Engine], store: Store, progress: Progress
-) -> tuple[list[Engine], list[ReplacedOnFailure]]:
+    source: Source, device: torch.device, order: Sequence[Engine], store: Store, progress: Progress
+) -> tuple[Sequence[Engine], list[ReplacedOnFailure]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
     key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
@@ -148,7 +181,7 @@ def _version(package: str) -> str:
 
 
 def _timed(
-    source: Source, device: torch.device, order: list[Engine], progress: Progress
+    source: Source, device: torch.device, order: Sequence[Engine], progress: Progress
 ) -> tuple[ReplacedOnFailure, dict[str, float]]:
     """The network as the engine prepares it that runs it fastest, and the seconds of all.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def open_model(which: str | Path, folds: list[int | str] | None = None) -> "TrainedModel":
     """The model called `which`: "sample", a trained nnU-Net folder, or a `.tuckerseg` file.
 
-    Also a task of TotalSegmentator's that is a single network; those that are more are run by `tasks.segment_any`.
+    Also a task of TotalSegmentator's that is a single network; a `Session` runs those that are more.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..segmentation.request import Request
 from ..volumes.volume import Volume
-from .jobs import Job, _Queue
+from .jobs import Job, Queue
 from .process import python_executable
 
 
@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, python: str | None = None) -> None:
         """`python` is the interpreter that runs the worker; this one, or `PythonSlicer` inside 3D Slicer."""
-        self._queue = _Queue(python or python_executable())
+        self._queue = Queue(python or python_executable())
         self._closing = weakref.finalize(self, self._queue.close)
 
     def segment(self, volume: Volume, request: Request) -> Job:

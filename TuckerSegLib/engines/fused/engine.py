@@ -16,7 +16,7 @@ class FusedEngine:
     Which algorithm is fastest at a convolution is found once for each computer, where there is a `store` to keep it.
     """
 
-    name = "fused"
+    name, is_reference, has_layer_times = "fused", False, True
 
     def __init__(self, store: Store | None = None) -> None:
         self._algorithms = Algorithms(store)

@@ -8,13 +8,13 @@ from typing import Protocol
 from torch import Tensor
 
 from ...decomposition.calibration.calibrated import Calibrated
-from ...decomposition.policies import RankPolicy, Relative, Settings
+from ...decomposition.policies import Policy, Relative, Settings
 from ...errors import InputError
 from ...inference.patches import patches_of
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel, digest
 from ...models.opening import open_model
-from ...segmentation.recipes import policy_of
+from ...segmentation.named_policies import policy_of
 from ...volumes.sources import volumes_of
 from .baselines import Canonical, EightBit, Pruned, Reduced
 
@@ -53,7 +53,7 @@ class Candidate:
 class ByPolicy:
     """Tucker decomposition at the ranks of a policy, kept in the cache."""
 
-    policy: RankPolicy
+    policy: Policy
     cache: Cache = field(default_factory=Cache)
 
     def reduced(self, model: TrainedModel) -> Reduced:

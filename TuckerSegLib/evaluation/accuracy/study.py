@@ -5,12 +5,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ...engines.fastest import choice
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ...segmentation.agreement import predicted
 from ...segmentation.one_model import run
-from ...segmentation.prepare import Ready, make_ready
+from ...segmentation.prepare import PreparedModel, prepare
+from ...segmentation.recipes import ORIGINAL
+from ...store import Store
 from ...volumes.dice import mean_dice
 from ...volumes.volume import LabelMap, Volume
 from .baselines import Reduced
@@ -78,17 +81,18 @@ class _Networks:
         self, model: TrainedModel, candidates: Sequence[Candidate], cache: Cache, device: str, engine: str
     ) -> None:
         self.model, self.candidates, self.engine = model, candidates, engine
-        self._cache, self._device = cache, device
-        self._made: dict[int, tuple[Ready, Reduced]] = {}
+        self._cache = cache
+        self._engines = choice(engine, device, Store(cache.folder))
+        self._made: dict[int, tuple[PreparedModel, Reduced]] = {}
 
-    def ready(self, index: int) -> Ready:
+    def prepared(self, index: int) -> PreparedModel:
         return self.get(index)[0]
 
-    def get(self, index: int) -> tuple[Ready, Reduced]:
+    def get(self, index: int) -> tuple[PreparedModel, Reduced]:
         if index not in self._made:
             reduced = self.candidates[index].method.reduced(self.model)
-            ready = make_ready(reduced.model, cache=self._cache, device=self._device, engine=self.engine)
-            self._made[index] = ready, reduced
+            prepared = prepare(reduced.model, ORIGINAL, self._engines, self._cache)
+            self._made[index] = prepared, reduced
         return self._made[index]
 
     def expected_agreements(self, progress: Progress) -> list[float | None]:
@@ -96,8 +100,8 @@ class _Networks:
         found: list[float | None] = [1.0]
         for index, candidate in enumerate(self.candidates[1:], start=1):
             progress.stage(f"expected agreement, {candidate.title}")
-            ready = partial(self.ready, index)
-            found.append(predicted(self.model, candidate.method.settings, ready, self._cache).agreement)
+            prepared = partial(self.prepared, index)
+            found.append(predicted(self.model, candidate.method.settings, prepared, self._cache).agreement)
         return found
 
 
@@ -137,8 +141,8 @@ class _Measurements:
         self, index: int, image: Volume, truth: LabelMap | None, reference: LabelMap | None, progress: Progress
     ) -> tuple[LabelMap, Found]:
         """One network over one case; without a `reference`, it is the original itself."""
-        ready, reduced = self._networks.get(index)
-        result = run(ready, image, progress, self._step)
+        prepared, reduced = self._networks.get(index)
+        result = run(prepared, image, progress, self._step)
         reference = reference or result.label_map
         return result.label_map, Found(
             reduced.parameters,

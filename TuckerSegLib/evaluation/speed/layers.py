@@ -10,7 +10,7 @@ from ...decomposition.policies import Relative
 from ...decomposition.tucker import Convolution, Ranks
 from ...engines.layer_times import LayerTimes, alone, cropped
 from ...engines.timing.stopwatch import shortest_seconds
-from ...engines.tuned_ranks import fitted
+from ...engines.tuned_ranks import tuned
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
@@ -46,7 +46,7 @@ def layers(model: TrainedModel, factor: float, progress: Progress | None = None)
     progress = progress or Progress()
     times = LayerTimes(Store(Cache().folder))
     progress.stage("choosing ranks that are fast on this computer")
-    policy = fitted(model, Relative(factor), times)
+    policy = tuned(model, Relative(factor), times)
     network = model.network_without_data()
     found = convolutions(network)
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))

@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ...decomposition.policies import Relative
-from ...engines.tuned_ranks import Fitted
+from ...engines.fastest import choice
+from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...models.opening import open_model
 from ...segmentation.one_model import run
-from ...segmentation.prepare import Ready, make_ready
+from ...segmentation.prepare import PreparedModel, prepare
+from ...segmentation.recipes import ORIGINAL, Prescribed, Tuned
+from ...store import Store
 from ...volumes.dice import Labels, mean_dice
 from ...volumes.files import read_volume
 from .double_precision import in_double
@@ -48,18 +51,19 @@ class TuckerSeg:
 
     def __init__(self, model: TrainedModel) -> None:
         self._model, self._patch = model, _patch(model)
-        self._levels: dict[float, Ready] = {}
+        self._levels: dict[float, PreparedModel] = {}
         self._original: Labels | None = None
 
     def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
-        policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
+        recipe = Prescribed(Relative(factor)) if exact_ranks else Tuned(Relative(factor))
         start = time.perf_counter()
-        ready = make_ready(self._model, policy, device="cpu", engine=engine, whole=True)
+        engines = choice(engine, "cpu", Store(Cache().folder))
+        prepared = prepare(self._model, recipe, engines, Cache(), with_head=True)
         seconds = time.perf_counter() - start
-        self._levels[factor] = ready
-        ready.networks[0](self._patch)
-        report = ready.level.compression.report if ready.level.compression else None
-        return {"engine": ready.engine, "prepared_in": seconds, **_costs(self._model, report)}
+        self._levels[factor] = prepared
+        prepared.networks[0](self._patch)
+        report = prepared.model.compression.report if prepared.model.compression else None
+        return {"engine": prepared.engine, "prepared_in": seconds, **_costs(self._model, report)}
 
     def run(self, factor: float) -> dict[str, Any]:
         start = time.perf_counter()
@@ -68,7 +72,7 @@ class TuckerSeg:
 
     def error(self, factor: float) -> dict[str, Any]:
         """||y - y'|| / ||y||, with y computed in double precision from the very weights that gave y'."""
-        network = in_double(_network(self._levels[factor].level))
+        network = in_double(_network(self._levels[factor].model))
         with torch.inference_mode():
             reference = network(self._patch.double())
             found = self._levels[factor].networks[0](self._patch)
@@ -81,9 +85,12 @@ class TuckerSeg:
             return {"agreement": 1.0}
         volume = read_volume([Path(image)])
         if self._original is None:
-            original = self._levels.get(1.0) or make_ready(self._model, device="cpu", whole=True)
+            original = self._levels.get(1.0) or self._original_network()
             self._original = run(original, volume).label_map.labels
         return {"agreement": mean_dice(self._original, run(self._levels[factor], volume).label_map.labels)}
+
+    def _original_network(self) -> PreparedModel:
+        return prepare(self._model, ORIGINAL, choice("torch", "cpu", Store(Cache().folder)), Cache(), with_head=True)
 
 
 def _network(model: TrainedModel) -> nn.Module:
