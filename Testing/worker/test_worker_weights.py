@@ -48,7 +48,12 @@ def test_installing_tells_how_far_it_is_and_heeds_cancelling(monkeypatch: pytest
 
 def test_importing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(kept, "import_archive", lambda archive: asked.append(archive) or ["Dataset297"])
+
+    def import_archive(archive: Path) -> list[str]:
+        asked.append(archive)
+        return ["Dataset297"]
+
+    monkeypatch.setattr(kept, "import_archive", import_archive)
     assert METHODS["weights_import"](Progress(), archive=str(tmp_path)) == {"installed": ["Dataset297"]}
     assert asked == [tmp_path]
 

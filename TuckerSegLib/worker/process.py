@@ -33,7 +33,7 @@ _SECONDS_TO_END = 1.0
 _LOG_LINES = 200
 
 _SEPARATE: dict[str, Any] = (
-    {"creationflags": subprocess.CREATE_NO_WINDOW}
+    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
     if sys.platform == "win32"
     else {"start_new_session": True}  # a group of its own, which a launcher shares with what it starts
 )
