@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...store import Store
 from ..timing.processor import circumstances
 from .channels_last import channels_last
-from .winograd import Winograd
+from .compiled.winograd import Winograd
 
 _FORMAT = 1
 """Changes when one of the algorithms becomes faster."""

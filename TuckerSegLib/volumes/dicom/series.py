@@ -19,7 +19,7 @@ from ..volume import Geometry
 from .frames import Frame, frames_of, is_localizer
 from .headers import DAMAGE, Headers, headers_in
 from .pixels import voxels_of
-from .stack import stacked
+from .stack import Stack, stacked
 from .straightening import straightened
 
 _NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "REG", "PR", "KO", "SR", "DOC")
@@ -57,13 +57,24 @@ def read_dicom(path: Path, straighten: bool = False) -> tuple[Voxels, Geometry]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of values that break DICOM's rules and can be read all the same
-        try:
-            found = headers_in(path if path.is_dir() else path.parent)
-            series = _wanted(path, found)
-            _check_undamaged(found, series)
-            return _read(path, series, straighten)
-        except DAMAGE as error:
-            raise InputError(f"{path} {DAMAGED}.") from error
+        series, stack = series_of(path, straighten)
+        voxels = voxels_of(path, stack.frames, series.headers)
+    return (voxels, stack.geometry) if stack.is_straight else straightened(voxels, stack)
+
+
+def series_of(path: Path, straighten: bool = False) -> tuple[Series, Stack]:
+    """The series that `path` stands for, and how its frames lie; its voxels are not read.
+
+    Raises:
+        InputError, OSError: as `read_dicom`.
+    """
+    try:
+        found = headers_in(path if path.is_dir() else path.parent)
+        series = _wanted(path, found)
+        _check_undamaged(found, series)
+        return series, _stack(path, series, straighten)
+    except DAMAGE as error:
+        raise InputError(f"{path} {DAMAGED}.") from error
 
 
 def _wanted(path: Path, found: Headers) -> Series:
@@ -133,15 +144,13 @@ def _check_undamaged(found: Headers, series: Series) -> None:
         raise InputError(f"{found.folder} has damaged DICOM files ({listed}): copy them again, or remove what is none.")
 
 
-def _read(path: Path, series: Series, straighten: bool) -> tuple[Voxels, Geometry]:
+def _stack(path: Path, series: Series, straighten: bool) -> Stack:
     shape, components = _pixels_in_common(path, series)
     frames: list[Frame] = []
     for file, header in series.headers.items():
         frames += frames_of(file, header)
     check_grey_volume(path, (*shape, len(frames)), components)
-    stack = stacked(str(series), frames, shape, straighten)
-    voxels = voxels_of(path, stack.frames, series.headers)
-    return (voxels, stack.geometry) if stack.is_straight else straightened(voxels, stack)
+    return stacked(str(series), frames, shape, straighten)
 
 
 def _pixels_in_common(path: Path, series: Series) -> tuple[tuple[int, int], int]:

@@ -7,11 +7,14 @@ grid grows to hold all slices; where nothing was measured, it has the slice's lo
 # mypy: allow-untyped-calls
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from ..formats.contents import Voxels
 from ..volume import Geometry
 from .stack import Array, Stack
+
+Array32 = npt.NDArray[np.float32]
 
 
 def straightened(voxels: Voxels, stack: Stack) -> tuple[Voxels, Geometry]:
@@ -30,12 +33,12 @@ def straightened(voxels: Voxels, stack: Stack) -> tuple[Voxels, Geometry]:
     return whole, _grid(stack.geometry, whole.shape, lowest)
 
 
-def _evenly(planes: Voxels, heights: Array) -> Voxels:
+def _evenly(planes: Array32, heights: Array) -> Array32:
     """Planes at the heights 0, 1, 2 and so on, from those at `heights`, which increase."""
     wanted = np.arange(int(np.floor(heights[-1] + 1e-3)) + 1)
     above = np.clip(np.searchsorted(heights, wanted), 1, len(heights) - 1)
     share = np.clip((wanted - heights[above - 1]) / np.diff(heights)[above - 1], 0, 1).astype(np.float32)
-    even: Voxels = planes[above - 1] * (1 - share)[:, None, None] + planes[above] * share[:, None, None]
+    even: Array32 = planes[above - 1] * (1 - share)[:, None, None] + planes[above] * share[:, None, None]
     return even
 
 
