@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -256,6 +256,40 @@ def test_rewriting_leaves_the_network_as_it_was() -> None:
         before = network(patches)
         rewritten(network)
         assert torch.equal(network(patches), before)
+
+
+@pytest.fixture(
+    params=[pytest.param({"avx2": True}, id="AVX2"), pytest.param({}, id="SSE"), pytest.param({"neon": True}, id="Arm")]
+)
+def narrower_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Kernels with the vectors and the registers of a processor that has less than this one; it can run them too."""
+
+    def forget() -> None:
+        llvm.lanes_of_a_vector.cache_clear()
+        llvm.compiled.cache_clear()
+
+    monkeypatch.setattr(llvm, "_features", lambda: request.param)
+    monkeypatch.setattr("platform.machine", lambda: "arm64" if "neon" in request.param else "x86_64")
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
+@pytest.mark.usefixtures("narrower_processor")
+def test_kernels_are_right_on_processors_with_narrower_vectors() -> None:
+    torch.manual_seed(0)
+    last, norm = nn.Conv3d(13, 37, 1).requires_grad_(False), norm_with_terms(37)
+    consumer = nn.Conv3d(37, 11, 1).requires_grad_(False)
+    z = torch.randn(1, 13, 7, 9, 11)
+    wide = copy.deepcopy(nn.Sequential(last, norm, nn.LeakyReLU(0.1))).double()(z.double())
+
+    narrow, whole = FusedBlock(last, norm, 0.1, [consumer, None])(z)
+
+    assert relative_error(whole, wide) < CLOSE
+    assert relative_error(narrow, copy.deepcopy(consumer).double()(wide)) < CLOSE
+    layer = nn.Conv3d(13, 21, 3, padding=1).requires_grad_(False)
+    assert relative_error(Winograd(layer)(z), copy.deepcopy(layer).double()(z.double())) < CLOSE
 
 
 @pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")

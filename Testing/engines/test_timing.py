@@ -136,3 +136,11 @@ def test_a_convolution_runs_by_the_same_algorithm_on_another_day(
 
         monkeypatch.setattr("TuckerSegLib.engines.fused.convolution._faster", lambda *_: pytest.fail("tried again"))
         assert Algorithms(store).faster(layer, *forms, x) is winner
+
+
+def test_two_processes_that_measure_at_once_keep_what_the_first_wrote_down(tmp_path: Path) -> None:
+    one, other = LayerTimes(Store(tmp_path)), LayerTimes(Store(tmp_path))
+    one._known, other._known = {"layer": 1.0}, {"layer": 2.0, "another": 3.0}
+    one.keep()
+    other.keep()
+    assert LayerTimes(Store(tmp_path))._known == {"layer": 1.0, "another": 3.0}

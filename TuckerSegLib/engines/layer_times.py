@@ -60,7 +60,8 @@ class LayerTimes:
         return _name(layer, shape, ranks) in self._known
 
     def keep(self) -> None:
-        """Write down what was measured."""
+        """Write down what was measured; what another process wrote down in the meantime holds."""
+        self._known |= self._store.read_json(self._key) or {}
         self._store.write_json(self._key, self._known)
 
     def _prepared(self, network: nn.Module, shape: tuple[int, ...]) -> FusedNetwork:

@@ -34,6 +34,9 @@ _BYTES = 600_000
 _ROWS = 64
 """Of a matrix product at least, so that its weights are worth reading."""
 
+_WORTH_A_LOOP = 4
+"""Times as many places as are done at once; fewer are not looped over, as their last turn would be a small one."""
+
 _FEWEST_CHANNELS = 8
 
 _FILTER = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
@@ -90,7 +93,8 @@ class Winograd(nn.Module):
             for here in parts:
                 self._call(here.start, here.stop, *size, at_once, *pointers)
 
-        parallel.share(work, places, max(together, parallel.share_of_a_core(places)))
+        many = parallel.share_of_a_core(places)
+        parallel.share(work, places, many if many >= _WORTH_A_LOOP * together else together)
 
 
 def _transformed(weight: Tensor) -> Tensor:
