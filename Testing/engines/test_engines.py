@@ -18,7 +18,7 @@ from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks, TuckerConv, is_decomposable
 from TuckerSegLib.engines import fastest
 from TuckerSegLib.engines.base import Engine, Prepared, Source
-from TuckerSegLib.engines.fused import llvm
+from TuckerSegLib.engines.fused.compiled import llvm
 from TuckerSegLib.engines.fused.engine import FusedEngine
 from TuckerSegLib.engines.openvino import OpenVinoEngine
 from TuckerSegLib.engines.torch import TorchEngine

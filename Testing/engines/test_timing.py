@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from TuckerSegLib.engines import fastest
+from TuckerSegLib.engines.fused.compiled.winograd import Winograd
 from TuckerSegLib.engines.fused.convolution import Algorithms, OneDnn
-from TuckerSegLib.engines.fused.winograd import Winograd
 from TuckerSegLib.engines.layer_times import LayerTimes
 from TuckerSegLib.engines.timing import processor, stopwatch
 from TuckerSegLib.store import Store
@@ -34,7 +34,7 @@ class Computer:
 
 
 def shortest(computer: Computer, seconds: list[float], monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    monkeypatch.setattr(stopwatch.time, "perf_counter", computer.perf_counter)
+    monkeypatch.setattr("time.perf_counter", computer.perf_counter)
     return stopwatch.shortest_seconds([computer.work(each) for each in seconds])
 
 
@@ -62,9 +62,13 @@ def test_what_is_far_slower_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None
     computer = Computer(lambda turn: 1 + 10 / (1 + turn))  # never settles
 
     def counted(seconds: float) -> Any:
-        return lambda: (ran.append(seconds), computer.work(seconds)())
+        def run() -> None:
+            ran.append(seconds)
+            computer.work(seconds)()
 
-    monkeypatch.setattr(stopwatch.time, "perf_counter", computer.perf_counter)
+        return run
+
+    monkeypatch.setattr("time.perf_counter", computer.perf_counter)
     stopwatch.shortest_seconds([counted(0.01), counted(1.0)], give_up_after=2)
     assert ran.count(1.0) == 2 and ran.count(0.01) > 3
 
@@ -132,3 +136,11 @@ def test_a_convolution_runs_by_the_same_algorithm_on_another_day(
 
         monkeypatch.setattr("TuckerSegLib.engines.fused.convolution._faster", lambda *_: pytest.fail("tried again"))
         assert Algorithms(store).faster(layer, *forms, x) is winner
+
+
+def test_two_processes_that_measure_at_once_keep_what_the_first_wrote_down(tmp_path: Path) -> None:
+    one, other = LayerTimes(Store(tmp_path)), LayerTimes(Store(tmp_path))
+    one._known, other._known = {"layer": 1.0}, {"layer": 2.0, "another": 3.0}
+    one.keep()
+    other.keep()
+    assert LayerTimes(Store(tmp_path))._known == {"layer": 1.0, "another": 3.0}

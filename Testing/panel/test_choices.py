@@ -5,9 +5,7 @@ from typing import Any
 
 import pytest
 import slicerhost
-from support.panel import PATIENCE, STRUCTURES, add_volume, parameters, part, qt_names, remember, without
-
-from TuckerSegLib.progress import Progress
+from support.panel import PATIENCE, STRUCTURES, add_volume, parameters, part, qt_names, remember
 
 pytestmark = pytest.mark.skipif(bool(slicerhost.missing_libraries()), reason=slicerhost.missing_libraries())
 
@@ -38,7 +36,7 @@ class TestScene:
         assert panel.ui.levelSlider.value == 7
         assert panel.ui.engineSelector.currentText == "PyTorch"
         node.SetParameter("Factor", "0.35")
-        assert panel.ui.savingsLabel.text.startswith("DF 0.35")
+        assert panel.ui.expectedLabel.toolTip.startswith("DF 0.35")
 
     def test_devices_and_engines_are_those_of_this_computer(self, host: Any, panel: Any) -> None:
         from importlib.util import find_spec
@@ -85,30 +83,7 @@ class TestModels:
         panel.widget.panel.model.browse_folder()
         assert parameters(panel).model == model
         titles = [panel.ui.modelSelector.itemText(index) for index in range(panel.ui.modelSelector.count)]
-        assert titles[:3] == ["Sample: torso CT", "Phantom (3d_fullres)", "TotalSegmentator total (to be downloaded)"]
-
-    def test_weights_are_downloaded_when_the_user_agrees(
-        self, host: Any, panel: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked: list[str] = []
-
-        def install(task: Any, progress: Progress) -> None:
-            progress.stage("download")
-            progress.step(1, 2)
-            asked.append(task.name)
-
-        monkeypatch.setattr("TuckerSegLib.models.totalsegmentator.download.install", install)
-        host.choose(panel.ui.inputSelector, add_volume())
-        parameters(panel).model = "total-fast"
-        host.answer_next(False)
-        host.click(panel.ui.applyButton)
-        assert asked == []
-        host.answer_next(True)
-        host.click(panel.ui.applyButton)
-        assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-        host.process_events(100)
-        assert asked == ["total-fast"]
-        assert panel.ui.statusLabel.text == "The weights were downloaded: press Segment"
+        assert titles[:3] == ["Sample: torso CT", "Phantom (3d_fullres)", "total (to be downloaded)"]
 
     def test_total_segmentator_is_found(self, panel: Any, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
         installed_models = part("choices.models").installed_models
@@ -118,11 +93,11 @@ class TestModels:
 
     def test_costs_of_the_level_are_told(self, host: Any, panel: Any) -> None:
         host.drag(panel.ui.levelSlider, 5)
-        assert host.wait_until(lambda: "FLOPs removed" in panel.ui.savingsLabel.text, PATIENCE)
-        assert "up to" in panel.ui.savingsLabel.text
-        assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement unknown"
+        assert host.wait_until(lambda: "FLOPs removed" in panel.ui.expectedLabel.toolTip, PATIENCE)
+        assert "up to" in panel.ui.expectedLabel.toolTip
+        assert panel.ui.expectedLabel.text == "Time unknown, agreement unknown"
         parameters(panel).exact_ranks = True
-        assert "up to" not in panel.ui.savingsLabel.text
+        assert "up to" not in panel.ui.expectedLabel.toolTip
 
     def test_fitting_to_the_scan_is_remembered_and_asked_for(self, panel: Any) -> None:
         panel.ui.fitToScanCheckBox.checked = True
@@ -136,10 +111,10 @@ class TestModels:
             model,
             {"levels": [{"factor": 0.3, "parameters_removed": 0.9, "flops_removed": 0.8, "agreement": 0.62}]},
         )
-        assert panel.ui.expectedLabel.text == "Expected: time unknown, agreement 0.62 (phantoms)"
+        assert panel.ui.expectedLabel.text == "Time unknown, agreement 0.62 on phantoms"
         remember(panel, model, [0.3])
         panel.widget.panel.refresh()
-        assert panel.ui.expectedLabel.text.endswith("agreement 0.30 (poor)")
+        assert panel.ui.expectedLabel.text.endswith("agreement 0.30: poor")
 
     def test_compressed_model_has_one_level(self, host: Any, panel: Any, model: str, tmp_path: Path) -> None:
         from TuckerSegLib.decomposition.policies import Relative
@@ -149,43 +124,5 @@ class TestModels:
         save(compressed(open_model(model), Relative(0.5)), tmp_path / "small.tuckerseg")
         parameters(panel).model = str(tmp_path / "small.tuckerseg")
         assert not panel.ui.levelSlider.enabled
-        assert host.wait_until(lambda: panel.ui.savingsLabel.text.startswith("DF 0.5"), PATIENCE)
+        assert host.wait_until(lambda: panel.ui.expectedLabel.toolTip.startswith("DF 0.5"), PATIENCE)
         assert panel.ui.structuresList.count == len(STRUCTURES)
-
-
-class TestPackages:
-    def test_missing_packages_are_named_with_their_size(self, host: Any, panel: Any) -> None:
-        host.choose(panel.ui.inputSelector, add_volume())
-        without(host, panel, "tensorly", "safetensors")
-        assert panel.ui.packagesFrame.visible
-        assert "tensorly, safetensors (about 12 MB)" in panel.ui.packagesLabel.text
-        assert not panel.ui.applyButton.enabled
-        assert panel.ui.applyButton.toolTip == "Install the missing Python packages first"
-
-    def test_declined_installation_changes_nothing(self, host: Any, panel: Any) -> None:
-        without(host, panel, "tensorly")
-        host.answer_next(False)
-        host.click(panel.ui.installButton)
-        assert host.installs == []
-        assert panel.ui.packagesFrame.visible
-
-    def test_installation_on_consent(self, host: Any, panel: Any) -> None:
-        without(host, panel, "tensorly")
-        host.answer_next(True)
-        host.click(panel.ui.installButton)
-        assert host.installs == [["tensorly>=0.9"]]
-        assert not panel.ui.packagesFrame.visible
-        host.installs.clear()
-
-    def test_what_slicer_brings_is_held(self, panel: Any) -> None:
-        kept_versions = part("choices.packages").kept_versions
-
-        held = {line.partition("==")[0] for line in kept_versions()}
-        assert {"numpy", "vtk", "requests", "torch"} <= held
-
-    def test_pytorch_without_its_extension_is_one_sentence(self, host: Any, panel: Any) -> None:
-        without(host, panel, "torch")
-        host.answer_next(True)
-        host.click(panel.ui.installButton)
-        assert host.dialogs[-1].text.startswith("PyTorch is missing: install the PyTorch extension")
-        without(host, panel)

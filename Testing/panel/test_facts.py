@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from support.paths import ROOT
 
 from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.engines import names
+from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.sample import SAMPLE, sample_model_folder
 from TuckerSegLib.segmentation.request import Request
 
@@ -57,17 +58,17 @@ def panel() -> Any:
 def test_parameter_node_holds_every_option_with_its_default(panel: Any) -> None:
     Parameters = part("choices.parameters").Parameters  # noqa: N806
     chosen = Parameters(Node())
-    defaults = {field.name: field.default for field in fields(Request) if field.default is not MISSING}
+    defaults = {field.name: field.default for field in fields(Request)}
     assert {name: getattr(chosen, name) for name in defaults} == defaults
-    assert chosen.request([]) == Request(SAMPLE)
+    assert chosen.request([]) == Request()
 
 
 def test_scripts_name_every_option_as_slicer_spells_it(panel: Any) -> None:
     request_of, spelled = part("choices.options").request_of, part("choices.options").spelled
     given = {spelled(field.name): field.name for field in fields(Request)}
     assert request_of(given) == Request.of(**{name: name for name in given.values()})
-    assert request_of({}) == Request(SAMPLE)
-    with pytest.raises(TypeError, match="no option exact_ranks"):
+    assert request_of({}) == Request()
+    with pytest.raises(InputError, match="no option exact_ranks"):
         request_of({"exact_ranks": True})
 
 

@@ -42,7 +42,8 @@ class Client:
         """One of the worker's other methods: its `result()` is a JSON object.
 
         "ping", which tells versions and what there is to choose from here; "models"; "levels" of `model`;
-        "cache_info"; "cache_clear".
+        "cache_info"; "cache_clear"; "weights_install" of `task`, with its `licence_number` or None; "weights_import" of
+        `archive`; "weights_remove" of `task`.
         """
         job = Job(self, self._queue, {"method": method, "arguments": arguments})
         self._queue.add(job)

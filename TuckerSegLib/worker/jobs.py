@@ -142,10 +142,14 @@ class Queue:
                 self.process.send({"cancel": job.message["id"]})
 
     def kill(self, job: Job) -> None:
+        """End the process that does not heed the job's cancellation: the job has failed, whatever becomes of that."""
         with self._lock:
-            process = self.process if job is self._current else None
-        if process:
+            if job is not self._current or self.process is None:
+                return
+            process, self.process, self._current = self.process, None, None
             process.kill()
+            job.fail(Cancelled("The segmentation was cancelled."))
+            self._advance()
 
     def close(self) -> None:
         with self._lock:

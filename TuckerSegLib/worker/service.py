@@ -21,6 +21,7 @@ from ..segmentation.result import Segmentation
 from ..segmentation.session import Session
 from ..store import Store
 from ..volumes.volume import LabelMap, Volume
+from . import weights
 from .protocol import Json
 
 with quiet():  # Every segmentation needs them: better before the first request than within it.
@@ -56,6 +57,8 @@ class Service:
         """
         if method == "segment" and volume is not None:
             return _answer(self._session.segment(volume, Request(**arguments), progress))
+        if method in weights.METHODS:
+            return Answer(weights.METHODS[method](progress, **arguments))
         if method in self._methods:
             return Answer(self._methods[method](**arguments))
         raise InputError(f"The worker has no method {method}.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...store import Store
 from ..timing.processor import circumstances
 from .channels_last import channels_last
-from .winograd import Winograd
+from .compiled.winograd import Winograd
 
 _FORMAT = 1
 """Changes when one of the algorithms becomes faster."""
@@ -87,8 +87,9 @@ class Algorithms:
                 self._winograd_is_faster |= self._kept()
             if name not in self._winograd_is_faster:
                 self._winograd_is_faster[name] = _faster(usual, winograd, x) is winograd
+                self._winograd_is_faster |= self._kept()  # what another process found in the meantime holds
                 if self._store:
-                    self._store.write_json(self._key, {**self._kept(), **self._winograd_is_faster})
+                    self._store.write_json(self._key, self._winograd_is_faster)
         return winograd if self._winograd_is_faster[name] else usual
 
     def _kept(self) -> dict[str, bool]:

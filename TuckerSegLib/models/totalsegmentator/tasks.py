@@ -16,6 +16,9 @@ Spacing = tuple[float, float, float]
 
 Row = Mapping[str, Any]
 
+LICENCE_PAGE = "https://backend.totalsegmentator.com/license-academic/"
+"""Where one gets a licence number: free of charge for academic use, and not for commercial use."""
+
 _RELEASES = "https://github.com/wasserth/TotalSegmentator/releases/download"
 
 _PLANS, _SMALL_PLANS = "nnUNetPlans", "nnUNetResEncUNetLPlans_8"
@@ -51,6 +54,11 @@ class Network:
     plans: str = _PLANS
     url: str | None = None
     licence_name: str | None = None
+
+    @property
+    def released(self) -> bool:
+        """Whether its weights can be downloaded at all, be it with a licence number."""
+        return self.url is not None or self.licence_name is not None
 
     @property
     def folder(self) -> str:
