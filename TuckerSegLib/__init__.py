@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from .progress import Event, Progress
     from .segmentation.compression import CompressedFile
-    from .segmentation.levels import Level
     from .segmentation.request import Request
     from .segmentation.result import Segmentation
     from .segmentation.session import Session
+    from .segmentation.slider.levels import Level
     from .volumes.volume import LabelMap, Volume
     from .worker.client import Client
 

@@ -30,8 +30,8 @@ from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.compressed import compressed, save
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.segmentation import agreement
 from TuckerSegLib.segmentation.one_model import run
+from TuckerSegLib.segmentation.slider import agreement
 from TuckerSegLib.volumes.dice import dice, mean_dice
 from TuckerSegLib.volumes.files import write_segmentation
 from TuckerSegLib.volumes.phantoms import seeds

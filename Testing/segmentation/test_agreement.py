@@ -12,9 +12,9 @@ from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.segmentation import agreement
-from TuckerSegLib.segmentation.agreement import known, predicted, with_agreement
-from TuckerSegLib.segmentation.levels import levels
+from TuckerSegLib.segmentation.slider import agreement
+from TuckerSegLib.segmentation.slider.agreement import known, predicted, with_agreement
+from TuckerSegLib.segmentation.slider.levels import levels
 from TuckerSegLib.volumes.phantoms import seeds
 
 

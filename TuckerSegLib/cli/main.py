@@ -18,6 +18,7 @@ from .evaluate import evaluate
 from .finetune import finetune
 from .models import app as models_app
 from .options import Json
+from .prepare import prepare
 from .segment import segment
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(benchmark_app, name="benchmark")
 app.command()(segment)
 app.command()(levels)
+app.command()(prepare)
 app.command()(compress)
 app.command()(evaluate)
 app.command()(finetune)

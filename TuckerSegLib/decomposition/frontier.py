@@ -2,12 +2,12 @@
 
 A position of factor f is a time: that of the published level `Relative(f)` on this computer, or of the position above
 where that is less. Within it each layer stays whole or is decomposed at any ranks, by its own seconds and errors
-(`allocation`). The sum of layers' seconds is near the network's, not equal to it, so whole networks are measured beside
-the published ones, and the budget is corrected until a choice is no slower than the level it takes the place of.
+(`allocation`). The sum of layers' seconds is near the network's, not equal to it: so whole networks are measured, as
+are the published ones, and the budget is corrected until a choice is no slower than the level it takes the place of.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .allocation import Curve, allocate, curve
 from .budget import Seconds
@@ -23,7 +23,7 @@ _ROUNDS = 3
 """In which whole networks are measured, at most."""
 _ROOM = 0.01
 """Of a budget, that is left for times to differ the next time."""
-_WORTH = 0.03
+_WORTH = 0.08
 """Of a budget, that has to be left over for another round to be worth its while."""
 
 
@@ -89,8 +89,9 @@ def frontier(
     measure: Measure,
     minimum: int = 8,
 ) -> list[Position]:
-    """A position for each of `factors` below 1, from the largest; none is slower than the one before it.
+    """The original network's position, then one for each of `factors` below 1, from the largest.
 
+    None is slower than the one before it.
     Where no choice is as fast as the published level, that level's ranks are the position's.
     """
     choice = Choice(layers, seconds, errors)
@@ -113,7 +114,8 @@ def frontier(
     for factor in factors:
         ranks = published[factor]
         best.setdefault(factor, Position(factor, ranks, taken[factor], limits[factor], choice.error(ranks)))
-    return _falling([best[factor] for factor in factors])
+    original = Position(1.0, {}, taken[1.0], taken[1.0], 0.0)
+    return [original, *_falling([best[factor] for factor in factors])]
 
 
 def _limits(taken: Mapping[float, float]) -> dict[float, float]:
@@ -131,14 +133,13 @@ def _is_open(position: Position | None) -> bool:
 
 
 def _falling(positions: Sequence[Position]) -> list[Position]:
-    """Each position that another one, at least as fast, is better than, becomes that one."""
+    """For each limit the best of all that are found within it, and none slower than the one before."""
     found: list[Position] = []
-    for index, position in enumerate(positions):
-        better = [p for p in positions[index:] if p.seconds <= position.limit and p.error < position.error]
-        best = min(better, key=lambda p: p.error, default=position)
-        last = found[-1] if found else None
-        if last is not None and best.seconds > last.seconds:
-            # What is above is as fast and loses no more.
-            best = last if last.seconds <= position.limit and last.error <= best.error else best
-        found.append(Position(position.factor, best.ranks, best.seconds, position.limit, best.error))
+    most = float("inf")
+    for position in positions:
+        limit = min(position.limit, most)
+        within = [other for other in positions if other.seconds <= limit] or [position]
+        best = min(within, key=lambda other: (other.error, other.seconds))
+        found.append(replace(best, factor=position.factor, limit=position.limit))
+        most = min(most, best.seconds)
     return found

@@ -16,9 +16,9 @@ from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import Volume
-from .calibrations import Calibrations, is_calibrated_on_phantoms
-from .positions import ranks_at, settings_of
 from .request import Request
+from .slider.calibrations import Calibrations
+from .slider.positions import ranks_at, settings_of
 
 _PATCHES, _QUICK = 8, Fit(samples=8192, rounds=2)
 """Somebody waits for it, and it is not for other images: a third of the data, a quarter of the time."""
@@ -79,8 +79,8 @@ class Tuned:
 class Balanced:
     """As fast as a published level is on this computer, with the ranks that lose least of the network's answer.
 
-    What is lost is known from the network's calibration, which is kept in `cache`. Networks that no phantom can
-    calibrate get the published level, tuned to this computer.
+    What is lost is known from the model's calibration, which is kept in `cache`. A model that is not prepared gets the
+    published level, tuned to this computer.
     """
 
     published: Relative
@@ -93,11 +93,10 @@ class Balanced:
     def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
         if self.published.keeps_all or model.compression is not None:
             return self.published
-        if not is_calibrated_on_phantoms(model):
-            return Tuned(self.published).policy(model, engines, progress)
-        progress = progress or Progress()
         calibrations = Calibrations(model, self.cache)
-        record = calibrations.record(model.with_weights(model.load_weights()[0]), progress)
+        if not calibrations.known():
+            return Tuned(self.published).policy(model, engines, progress)
+        record = calibrations.record(next(iter(model.networks())))
         ranks = ranks_at(self.published.factor, model, record, engines, progress)
         return Recorded(ranks, settings_of(self.published.factor, ranks, record), calibrations.of)
 

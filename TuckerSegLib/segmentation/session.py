@@ -11,24 +11,26 @@ import psutil
 
 from ..engines import memory
 from ..engines.fastest import Choice, choice
-from ..errors import InputError
+from ..errors import InputError, ModelError
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..models.opening import open_model
-from ..models.totalsegmentator.tasks import Network, task_names
+from ..models.totalsegmentator.tasks import Network, task, task_names
 from ..models.totalsegmentator.weights import open_network, weights_folder
 from ..progress import Progress
 from ..store import Store
 from ..volumes import structures
 from ..volumes.volume import Volume
-from .agreement import with_agreement
-from .levels import ModelLevels, levels, task_levels
 from .one_model import Result, run
 from .prepare import PreparedModel, prepare
 from .recent import Recent
 from .recipes import ORIGINAL, recipe_of
 from .request import Request
 from .result import Segmentation
+from .slider.agreement import with_agreement
+from .slider.calibrations import Calibrations
+from .slider.levels import ModelLevels, levels, task_levels
+from .slider.preparation import PreparedPositions, prepare_positions
 from .tasks.nibabel_images import canonical
 from .tasks.task import segment_task
 
@@ -101,6 +103,44 @@ class Session:
             raise InputError("Agreement is measured one network at a time: name a trained folder instead of a task.")
         return ModelLevels(model, None, task_levels(model))
 
+    def prepare(self, model: str, progress: Progress | None = None) -> list[PreparedPositions]:
+        """Prepare every position of a model, or of all networks of a task, for this computer.
+
+        Raises:
+            InputError: no phantom is of the model's kind, or it is compressed already.
+            ModelError: there is no such model, or it cannot be used.
+            Cancelled: `progress` was cancelled; what was done is kept for the next time.
+        """
+        engines = choice("auto", "auto", Store(self.cache.folder))
+        return [prepare_positions(one, engines, self.cache, progress) for one in self._networks(model)]
+
+    def import_calibration(self, model: str, path: Path) -> None:
+        """Take what another computer learnt about a model, or about one network of a task.
+
+        Raises:
+            ModelError: the file holds nothing about this model.
+        """
+        errors = []
+        for one in self._networks(model):
+            try:
+                return Calibrations(one, self.cache).take(path)
+            except ModelError as error:
+                errors.append(error)
+        raise errors[0]
+
+    def export_calibration(self, model: str, path: Path) -> None:
+        """Write what was learnt about a model of one network to a file that `import_calibration` takes.
+
+        Raises:
+            InputError: it is a task of several networks.
+            ModelError: the model is not prepared, or has several folds.
+            OutputError: the file cannot be written.
+        """
+        networks = self._networks(model)
+        if len(networks) != 1:
+            raise InputError(f"{model} has {len(networks)} networks: export those of one trained folder each.")
+        Calibrations(networks[0], self.cache).give(path)
+
     def model(self, which: str, folds: Sequence[int | str] = ()) -> TrainedModel:
         """The model called `which`, or these folds of it, opened anew when its files have changed.
 
@@ -135,6 +175,13 @@ class Session:
             return self._prepare(request, self._network(network, request.model), engines, upright, loading)
 
         return segment_task(volume, request.model, prepare_network, request.structures, progress=progress)
+
+    def _networks(self, model: str) -> list[TrainedModel]:
+        """A model, or all networks of a task, each once."""
+        if model not in task_names():
+            return [self.model(model)]
+        found = {network.number: network for network in task(model).all_networks()}
+        return [self._network(network, model) for network in found.values()]
 
     def _network(self, network: Network, task: str) -> TrainedModel:
         """One of the networks of TotalSegmentator's `task`, opened anew when its files have changed."""

@@ -188,10 +188,9 @@ def _shape_after(conv: Convolution, shape: Sequence[int]) -> tuple[int, ...]:
     """Of the output, for an input of this shape."""
     if isinstance(conv, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
         return tuple(size * stride for size, stride in zip(shape, conv.stride, strict=True))
-    sides = zip(shape, conv.padding, conv.dilation, conv.kernel_size, conv.stride, strict=True)
-    return tuple(
-        (size + 2 * int(pad) - gap * (kernel - 1) - 1) // step + 1 for size, pad, gap, kernel, step in sides
-    )
+    pads = [int(width) for width in conv.padding]
+    sides = zip(shape, pads, conv.dilation, conv.kernel_size, conv.stride, strict=True)
+    return tuple((size + 2 * pad - gap * (kernel - 1) - 1) // step + 1 for size, pad, gap, kernel, step in sides)
 
 
 def _report(name: str, layer: Convolution, made: _Made) -> LayerReport:

@@ -54,7 +54,7 @@ def gather(network: nn.Module, patches: Tensor, progress: Progress | None = None
     patches = patches[:PATCHES]
     layers = {name: layer for name, layer in convolutions(network).items() if knows_inputs(layer)}
     steps = _Steps(progress, 2 * len(patches) + len(layers))
-    found = sensed(network, patches, seed, steps)
+    found = sensed(network, patches, seed, steps.step)
     records = {name: _started(layer, found[name]) for name, layer in layers.items()}
     shares = _shares(network, layers, records, found, patches, seed, steps)
     for name in layers:
@@ -65,12 +65,12 @@ def gather(network: nn.Module, patches: Tensor, progress: Progress | None = None
 
 
 class _Steps:
-    """Adds up the steps of works that each count from 1."""
+    """Counts the steps of all passes together."""
 
     def __init__(self, progress: Progress | None, count: int) -> None:
         self._progress, self._count, self._done = progress, count, 0
 
-    def step(self, done: int = 0, count: int = 0) -> None:
+    def step(self) -> None:
         self._done += 1
         if self._progress:
             self._progress.step(min(self._done, self._count), self._count)

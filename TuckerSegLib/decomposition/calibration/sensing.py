@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ...progress import Progress
 from ..counting import convolutions
 from ..fast_passes import half_precision, in_order
 from .correction import quick
@@ -83,17 +82,18 @@ class Sensed:
         return found / found.mean()
 
 
-def sensed(network: nn.Module, patches: Tensor, seed: int, progress: Progress | None = None) -> dict[str, Sensed]:
-    """Of every convolution by name, over patches (N, C, *spatial)."""
+def sensed(
+    network: nn.Module, patches: Tensor, seed: int, after_each: Callable[[], None] = lambda: None
+) -> dict[str, Sensed]:
+    """What is sensed of each convolution by name, over patches (N, C, *spatial); `after_each` of them is called."""
     copied = quick(network)
     found = {name: Sensed() for name in convolutions(copied)}
     for name, layer in convolutions(copied).items():
         layer.register_forward_hook(_watching(found[name]))
     generator = torch.Generator().manual_seed(seed)
-    for number, patch in enumerate(patches):
+    for patch in patches:
         _backward(copied, _looked_at(patch)[None], generator)
-        if progress:
-            progress.step(number + 1, len(patches))
+        after_each()
     for one in found.values():
         one.metric = one.metric / len(patches)
     return found
@@ -130,7 +130,7 @@ def _watching(found: Sensed) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor]
             found.metric = found.metric + (slopes.T @ slopes).double()
             found.places.append((slopes * spread).square().sum(1).reshape(gradient.shape[2:]))
 
-        output.register_hook(with_gradient)
+        output.register_hook(with_gradient)  # type: ignore[no-untyped-call]
 
     return watch
 

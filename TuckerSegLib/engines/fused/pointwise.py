@@ -1,5 +1,6 @@
 """Pointwise convolutions as the matrix products that they are: recognised, made, composed, and applied to rows."""
 
+import copy
 from typing import Any
 
 import torch
@@ -56,6 +57,22 @@ def composed(inner: Convolution, outer: Convolution) -> Convolution:
     left, right = outer.weight.detach().flatten(1).double(), inner.weight.detach().flatten(1).double()
     weight = (left @ right).reshape(len(left), right.shape[1], *outer.weight.shape[2:])
     return pointwise(outer, weight, _bias_of_both(inner, outer))
+
+
+def is_identity(module: Any) -> bool:
+    """Whether it is a pointwise convolution that gives what it takes, but for its bias."""
+    if not is_pointwise(module) or module.in_channels != module.out_channels:
+        return False
+    return torch.equal(module.weight.detach().flatten(1), torch.eye(module.out_channels))
+
+
+def followed_by_identity(inner: Convolution, outer: Convolution) -> Convolution:
+    """`inner`, of any kernel, with the bias that it has after `outer`, whose weight is the identity."""
+    bias = _bias_of_both(inner, outer)
+    layer = copy.copy(inner)
+    layer._parameters = dict(inner._parameters)
+    layer.bias = None if bias is None else nn.Parameter(bias.float(), requires_grad=False)
+    return layer
 
 
 def composed_with_transposed(inner: Any, outer: Convolution) -> Convolution:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from ...decomposition.tucker import CONVOLUTIONS
 from .compiled.winograd import suits_winograd
 from .convolution import Algorithms, Fastest, OneDnn, suits_onednn
 from .fused_block import FusedBlock, WideNorm
-from .pointwise import composed, composed_with_transposed, is_pointwise, pointwise
+from .pointwise import composed, composed_with_transposed, followed_by_identity, is_identity, is_pointwise, pointwise
 from .sliced_block import SlicedBlock
 from .tracing import traced
 from .upsampling import Upsampling, leaves_no_overlap
@@ -45,6 +46,7 @@ def rewritten(network: nn.Module, algorithms: Algorithms | None = None) -> fx.Gr
     """
     graph = _Graph(traced(network))
     graph.drop_what_does_nothing()
+    graph.drop_identities()
     graph.split_concatenations()
     graph.compose_pointwise()
     graph.fuse()
@@ -64,6 +66,15 @@ class _Graph:
         for node in self._calls(lambda module: isinstance(module, _NOTHING)):
             node.replace_all_uses_with(node.args[0])
             self._traced.graph.erase_node(node)
+
+    def drop_identities(self) -> None:
+        """A layer whose outputs are all kept has the identity for its *last*, whose bias can be the core's."""
+        for node in self._calls(is_identity):
+            core = self._module(node.args[0])
+            if isinstance(core, CONVOLUTIONS) and len(node.args[0].users) == 1:
+                layer = followed_by_identity(core, self._module(node))
+                self._replace(node, self._call(node, layer, *node.args[0].args))
+        self._traced.graph.eliminate_dead_code()
 
     def split_concatenations(self) -> None:
         for node in self._calls(is_pointwise):

@@ -9,7 +9,7 @@ apart, each as the engine runs it within a network:
 - its block's *last*, norm and activation, which depend on R_out.
 
 A layer that stays whole is timed with its norm and activation. Multiples of 8 are measured, on a grid, because a
-processor works on several channels at once; what other ranks take is interpolated, the same up to the next multiple.
+processor works on several channels at once; what others take is interpolated, and the same up to the next multiple.
 """
 
 import math

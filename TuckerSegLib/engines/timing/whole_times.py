@@ -26,7 +26,8 @@ def network_seconds(
     What the networks give is weighted and added up, as a sliding window does; their weights get values of no meaning.
     `check` is called before each run; it may raise to stop.
     """
-    networks = [_Network(one(), patch) for one in made]
+    sums: dict[torch.Size, Tensor] = {}
+    networks = [_Network(one(), patch, sums) for one in made]
     best = [float("inf")] * len(networks)
     for number in range(rounds + 1):
         for index, network in enumerate(networks):
@@ -51,17 +52,19 @@ def with_values(network: nn.Module) -> nn.Module:
 
 
 class _Network:
-    def __init__(self, network: nn.Module, patch: Sequence[int]) -> None:
+    """A network ready to run; the `sums` of answers of one shape are shared by all, as they take much memory."""
+
+    def __init__(self, network: nn.Module, patch: Sequence[int], sums: dict[torch.Size, Tensor]) -> None:
         network = with_values(network)
         self._run = FusedEngine().prepare(Source("", lambda: network, tuple(patch)), torch.device("cpu"))
         self._patch = channels_last(torch.randn(1, *patch))
-        self._sums: Tensor | None = None
+        self._sums = sums
 
     def run(self) -> None:
         with torch.inference_mode():
             answer = self._run(self._patch)[0]
-            if self._sums is None:
-                self._sums, self._weight = torch.zeros(answer.shape), torch.ones(answer.shape[1:])
-            answer *= self._weight
-            for channel, sums in zip(answer, self._sums, strict=True):
-                sums += channel
+            if answer.shape not in self._sums:
+                self._sums[answer.shape] = torch.zeros(answer.shape)
+            answer *= 1.0
+            for channel, added in zip(answer, self._sums[answer.shape], strict=True):
+                added += channel

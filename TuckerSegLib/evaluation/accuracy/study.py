@@ -9,10 +9,10 @@ from ...engines.fastest import choice
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
-from ...segmentation.agreement import predicted
 from ...segmentation.one_model import run
 from ...segmentation.prepare import PreparedModel, prepare
 from ...segmentation.recipes import ORIGINAL
+from ...segmentation.slider.agreement import predicted
 from ...store import Store
 from ...volumes.dice import mean_dice
 from ...volumes.volume import LabelMap, Volume

@@ -104,7 +104,7 @@ def _patch(model: TrainedModel) -> Tensor:
 
 def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
     """A level's parameters, multiply-adds for a patch, and how many of its layers stayed as they were."""
-    from ...segmentation.levels import levels
+    from ...segmentation.slider.levels import levels
 
     if report is None:
         original = levels(model, [1.0])[0]

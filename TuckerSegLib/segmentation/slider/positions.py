@@ -7,19 +7,22 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from ..decomposition.budget import Budget
-from ..decomposition.calibration.record import CalibrationRecord
-from ..decomposition.counting import convolutions, input_shapes, multiply_adds
-from ..decomposition.frontier import Position, frontier
-from ..decomposition.network import reshape
-from ..decomposition.published import LEVELS
-from ..decomposition.tucker import Ranks
-from ..engines.fastest import Choice
-from ..engines.timing.part_times import PartTimes
-from ..engines.timing.processor import circumstances
-from ..engines.timing.whole_times import network_seconds
-from ..models.nnunet import TrainedModel
-from ..progress import Progress
+from torch import nn
+
+from ...decomposition.budget import Budget
+from ...decomposition.calibration.record import CalibrationRecord
+from ...decomposition.counting import convolutions, input_shapes, multiply_adds
+from ...decomposition.frontier import Position, frontier
+from ...decomposition.network import reshape
+from ...decomposition.published import LEVELS
+from ...decomposition.tucker import Ranks
+from ...engines.fastest import Choice
+from ...engines.timing.part_times import PartTimes
+from ...engines.timing.processor import circumstances
+from ...engines.timing.whole_times import network_seconds
+from ...inference.head import split
+from ...models.nnunet import TrainedModel
+from ...progress import Progress
 
 _FORMAT = 1
 """Changes when positions should be chosen anew."""
@@ -70,10 +73,14 @@ def _measured(
     seconds = PartTimes(engines.store, progress.check).of_layers(layers, shapes)
 
     def measure(choices: Sequence[Mapping[str, Ranks]]) -> list[float]:
-        made = [partial(reshape, model.network_without_data(), ranks) for ranks in choices]
-        return network_seconds(made, patch, progress.check)
+        return network_seconds([partial(_trunk, model, ranks) for ranks in choices], patch, progress.check)
 
     return frontier(layers, seconds, record.errors, factors, measure)
+
+
+def _trunk(model: TrainedModel, ranks: Mapping[str, Ranks]) -> nn.Module:
+    """The network as it runs over patches: its head waits until they are averaged."""
+    return split(reshape(model.network_without_data(), ranks))[0]
 
 
 def _by_work(factor: float, model: TrainedModel, record: CalibrationRecord) -> dict[str, Ranks]:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from ..decomposition.counting import convolutions, count_parameters, multiply_adds
-from ..decomposition.network import reshape
-from ..decomposition.policies import Relative
-from ..decomposition.published import LEVELS
-from ..models.nnunet import TrainedModel
-from ..models.totalsegmentator.tasks import task
-from ..models.totalsegmentator.weights import open_network
+from ...decomposition.counting import convolutions, count_parameters, multiply_adds
+from ...decomposition.network import reshape
+from ...decomposition.policies import Relative
+from ...decomposition.published import LEVELS
+from ...models.nnunet import TrainedModel
+from ...models.totalsegmentator.tasks import task
+from ...models.totalsegmentator.weights import open_network
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,19 @@ from functools import partial
 
 import numpy as np
 
-from ..decomposition.policies import Relative, Settings
-from ..engines.fastest import Choice, choice
-from ..errors import InputError
-from ..models.cache import Cache
-from ..models.nnunet import TrainedModel
-from ..store import Store
-from ..volumes.dice import Labels, mean_dice
-from ..volumes.phantoms import seeds
-from ..volumes.phantoms.phantom import phantom
+from ...decomposition.policies import Relative, Settings
+from ...engines.fastest import Choice, choice
+from ...errors import InputError
+from ...models.cache import Cache
+from ...models.nnunet import TrainedModel
+from ...store import Store
+from ...volumes.dice import Labels, mean_dice
+from ...volumes.phantoms import seeds
+from ...volumes.phantoms.phantom import phantom
+from ..one_model import run
+from ..prepare import PreparedModel, prepare
+from ..recipes import ORIGINAL, Prescribed
 from .levels import Level
-from .one_model import run
-from .prepare import PreparedModel, prepare
-from .recipes import ORIGINAL, Prescribed
 
 _STEP = 0.75
 """How far patches lie apart, as a share of their size: further than when segmenting, to save time."""
