@@ -38,6 +38,11 @@ class Head:
         return self.weight.shape[1]
 
     @classmethod
+    def none(cls, outputs: int) -> "Head":
+        """The head of a network that gives scores already."""
+        return cls(torch.eye(outputs), torch.zeros(outputs))
+
+    @classmethod
     def mean(cls, heads: Sequence["Head"]) -> "Head":
         """The head of several networks' features, one after the other, whose scores are averaged."""
         weight = torch.cat([head.weight for head in heads], 1) / len(heads)
