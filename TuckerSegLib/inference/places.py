@@ -71,9 +71,10 @@ class Places:
         return owners[self.inside[1:]]
 
     def _places(self, step: float) -> list[Place]:
-        slices = len(self.shape) - len(self._patch_size)
-        steps = compute_steps_for_sliding_window(tuple(self.shape[slices:]), self._patch_size, step)
-        starts = product(*map(range, self.shape[:slices]), *steps)
+        spatial = self.shape[1:]
+        slices = len(spatial) - len(self._patch_size)
+        steps = compute_steps_for_sliding_window(tuple(spatial[slices:]), self._patch_size, step)
+        starts = product(*map(range, spatial[:slices]), *steps)
         return [(slice(None), *start[:slices], *self._from(start[slices:])) for start in starts]
 
     def _from(self, corner: Sequence[int]) -> list[slice]:

@@ -48,7 +48,7 @@ def sureness(features: Features, head: Head, model: TrainedModel, progress: Prog
     for z in range(shape[0]):
         progress.check()
         rows = features[:, z : z + 1].flatten(1).T.float().contiguous()
-        found = [two(head(part)) for part in rows.split(_VOXELS)]
+        found = [two(head(part)) for part in torch.split(rows, _VOXELS)]
         best, second, margin = (torch.cat(parts).view(shape[1:]) for parts in zip(*found, strict=True))
         labels[z], seconds[z], margins[z] = best, second, torch.bucketize(margin, edges)
     return Sureness(labels, seconds, margins)
@@ -58,7 +58,7 @@ def labels_on_grid(features: Features, head: Head, model: TrainedModel) -> Tenso
     """The labels alone, (*spatial)."""
     choose = chooser(model)
     rows = (features[:, z : z + 1].flatten(1).T.float().contiguous() for z in range(features.shape[1]))
-    found = [torch.cat([choose(head(part)) for part in row.split(_VOXELS)]) for row in rows]
+    found = [torch.cat([choose(head(part)) for part in torch.split(row, _VOXELS)]) for row in rows]
     return torch.stack(found).view(tuple(features.shape[1:])).to(torch.int16)
 
 
