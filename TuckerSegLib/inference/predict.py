@@ -14,7 +14,7 @@ from ..progress import Progress
 from ..volumes.volume import Volume
 from .check.checking import Answers, Checked, Original, Wanted, check
 from .head import Head
-from .interpolation import Properties
+from .interpolation import Properties, spacings
 from .labels import labels_of, resampling_is_needed
 from .merged import Features
 from .orientation import ReadImage, read
@@ -78,7 +78,8 @@ def predict_checked(
     seen = _seen(model, volume, run)
     features = _answers(model, networks, seen, device, step, head, run)
     level = Answers(features, head or Head.none(len(features)))
-    answers, checked = check(level, original, seen.data, model, wanted, device=device, step=step, progress=run)
+    spacing, _ = spacings(model, seen.properties)
+    answers, checked = check(level, original, seen.data, model, wanted, spacing, device=device, step=step, progress=run)
     untouched = answers is level
     return _labels(model, seen, answers.features, head if untouched else answers.head, run), checked, run.seconds
 

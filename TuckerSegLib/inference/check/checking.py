@@ -33,6 +33,10 @@ _AT_ONCE = 0.25
 """The part of the patches left that are run before asking again, at most."""
 
 
+SMALLEST = 1000.0
+"""Cubic millimetres that a structure has in one of the label maps, or its agreement does not count."""
+
+
 @dataclass(frozen=True)
 class Answers:
     """What a network or several give for an image: the features (F, *spatial), and the head that takes them."""
@@ -76,7 +80,8 @@ class Checked:
     """How good the answer for a scan is.
 
     Attributes:
-        agreement: the mean Dice with the original network's label map that is to be expected.
+        agreement: the mean Dice with the original network's label map that is to be expected, over the structures
+            that have at least a millilitre in one of the two.
         low, high: between which it lies nine times in ten.
         windows: on how many patches the original ran,
         count: of how many.
@@ -107,12 +112,13 @@ def check(
     data: Tensor,
     model: TrainedModel,
     wanted: Wanted,
+    spacing: Sequence[float],
     *,
     device: torch.device,
     step: float = 0.5,
     progress: Progress | None = None,
 ) -> tuple[Answers, Checked]:
-    """The answers for a preprocessed image `data` (C, *spatial), and how good they are.
+    """The answers for a preprocessed image `data` (C, *spatial) of this `spacing` (mm), and how good they are.
 
     Where the original network ran its answers take the place of the level's, seamlessly; everywhere, they are all
     that is left. `progress` is told of the stage "check".
@@ -124,7 +130,7 @@ def check(
     progress.stage("check")
     scan = _Scan(level, original, data, model, SlidingWindow(
         model, original.networks, device, progress, step, original.whole_head(model).features // len(original.networks)
-    ), progress)  # fmt: skip
+    ), progress, SMALLEST / math.prod(spacing))  # fmt: skip
     before = wanted.reliability
     expected = scan.expected(scan.doubt(before))
     if len(scan.places) > _FEW or not before.known or expected.low < (wanted.at_least or POOR):
@@ -150,7 +156,9 @@ class _Scan:
         model: TrainedModel,
         window: SlidingWindow,
         progress: Progress,
+        smallest: float,
     ) -> None:
+        self._smallest = smallest
         self._level, self._data, self._model, self._window = level, data, model, window
         self._head, self._labels = original.whole_head(model), label_count(model)
         self.places = window.places(data)
@@ -185,7 +193,7 @@ class _Scan:
         if self.complete:
             return Expected(1.0, 1.0, 1.0)
         seen = known(self._ours[self._seen], self._originals[self._seen], self._labels)
-        return expected_dice(self._sure, ~self._seen, seen, doubt)
+        return expected_dice(self._sure, ~self._seen, seen, doubt, self._smallest)
 
     def losses(self, doubt: Doubt) -> Array:
         """The Dice that is probably lost where each patch weighs most, (patches, labels); 0 where the original ran."""

@@ -15,21 +15,16 @@ from torch import Tensor
 from .reliability import CLASSES, Array, Doubt
 from .sureness import Sureness
 
-_PRESENT = 20.0
-"""Voxels expected of a structure that the label map lacks, from which on the original probably has it."""
-
 _SMALLEST = 20
 """Voxels: smaller structures count as if they had so many when patches are chosen."""
 
 _BETWEEN = (5, 95)
 """Percentiles of the interval."""
 
-_SPREAD = 1.0
-
 
 @dataclass(frozen=True)
 class Expected:
-    """Mean Dice over structures, and the interval in which it lies nine times in ten."""
+    """Mean Dice over structures that are large enough, and the interval in which it lies nine times in ten."""
 
     agreement: float
     low: float
@@ -51,12 +46,16 @@ def known(ours: Tensor, originals: Tensor, labels: int) -> Known:
     return Known(*(torch.bincount(some.long(), minlength=labels).double().numpy() for some in counts))
 
 
-def expected_dice(level: Sureness, elsewhere: Tensor, seen: Known, doubt: Doubt) -> Expected:
-    """Of a label map that is the level's `elsewhere` (*spatial; bool), and known where the original ran."""
+def expected_dice(level: Sureness, elsewhere: Tensor, seen: Known, doubt: Doubt, smallest: float = 1.0) -> Expected:
+    """Of a label map that is the level's `elsewhere` (*spatial; bool), and known where the original ran.
+
+    Structures of fewer than `smallest` voxels in both maps are left out: fragments at the border of the field of view,
+    of which one map may have a voxel and the other none, say nothing about the rest.
+    """
     labels = len(seen.ours)
     kinds, counts = _kinds(level, elsewhere, labels)
-    likely = _mean_dice(kinds, counts, seen, doubt.likely)
-    draws = [_mean_dice(kinds, counts, seen, draw) for draw in doubt.draws]
+    likely = _mean_dice(kinds, counts, seen, doubt.likely, smallest)
+    draws = [_mean_dice(kinds, counts, seen, draw, smallest) for draw in doubt.draws]
     low, high = np.percentile(draws, _BETWEEN)
     return Expected(likely, max(0.0, min(low, likely)), min(1.0, max(high, likely)))
 
@@ -84,7 +83,7 @@ def _kinds(level: Sureness, where: Tensor, labels: int) -> tuple[npt.NDArray[np.
     return np.stack([*np.divmod(pairs, labels), margins]), counts[found]
 
 
-def _mean_dice(kinds: npt.NDArray[np.int64], counts: Array, seen: Known, wrong: Array) -> float:
+def _mean_dice(kinds: npt.NDArray[np.int64], counts: Array, seen: Known, wrong: Array, smallest: float) -> float:
     best, second, margins = kinds
     labels = len(seen.ours)
     lost = counts * wrong[best, margins]
@@ -92,7 +91,6 @@ def _mean_dice(kinds: npt.NDArray[np.int64], counts: Array, seen: Known, wrong: 
     shared = np.bincount(best, counts - lost, labels)
     both, originals = seen.both + shared, seen.originals + shared + np.bincount(second, lost, labels)
     dice = 2 * both / np.maximum(ours + originals, 1e-9)
-    # A structure that neither map has does not count; one that the original may have counts as likely as it has it.
-    counted = np.where((ours > 0) | (seen.originals > 0), 1.0, 1 - np.exp(-originals / _PRESENT))
-    counted[0] = 0
-    return float((dice * counted).sum() / counted.sum()) if counted.any() else 1.0
+    counted = np.maximum(ours, originals) >= smallest
+    counted[0] = False
+    return float(dice[counted].mean()) if counted.any() else 1.0
