@@ -29,7 +29,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
-from TuckerSegLib.volumes.phantoms.seeds import SAMPLE_TEST, TRAINING, VALIDATION  # noqa: E402
+from TuckerSegLib.volumes.phantoms import seeds as uses  # noqa: E402
+
+TRAINING, VALIDATION, SAMPLE_TEST = uses.TRAINING[:90], uses.VALIDATION, uses.SAMPLE_TEST
 
 DATASET, DATASET_ID = "Dataset900_TorsoPhantoms", 900
 SPACING = (4.5, 4.5, 4.5)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from TuckerSegLib.errors import is_lack_of_memory
+from TuckerSegLib.errors import is_lack_of_memory, suggestion
 
 
 class WindowsError1455(OSError):
@@ -51,3 +51,9 @@ def test_memory_ran_out(error: BaseException) -> None:
 )
 def test_something_else_failed(error: BaseException) -> None:
     assert not is_lack_of_memory(error)
+
+
+def test_an_unknown_word_is_answered_with_the_most_similar_known_one() -> None:
+    known = ["liver", "spleen", "heart"]
+    assert suggestion("livr", known, "see the list.") == "did you mean liver?"
+    assert suggestion("xyz", known, "see the list.") == "see the list."

@@ -1,6 +1,8 @@
 """What can go wrong, each with one sentence that a user can act on."""
 
+import difflib
 import errno
+from collections.abc import Sequence
 
 
 class TuckerSegError(Exception):
@@ -62,6 +64,12 @@ def is_lack_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return any(sign in text for sign in _SIGNS_OF_LACK_OF_MEMORY)
+
+
+def suggestion(word: str, known: Sequence[str], otherwise: str) -> str:
+    """How an error about an unknown `word` ends: with the most similar of the `known` ones, or with `otherwise`."""
+    close = difflib.get_close_matches(word, known, 1)
+    return f"did you mean {close[0]}?" if close else otherwise
 
 
 def is_full_disk(error: OSError) -> bool:

@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,14 @@ from support.trained_folders import make_folder
 from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.budget import Budget
-from TuckerSegLib.decomposition.calibration.calibrated import Calibrated, calibrate
-from TuckerSegLib.decomposition.calibration.kernel_inputs import has_taps, rows_of, taps
+from TuckerSegLib.decomposition.calibration.calibrated import Calibrated
+from TuckerSegLib.decomposition.calibration.kernel_inputs import kernel_inputs, knows_inputs, rows_of
 from TuckerSegLib.decomposition.calibration.layer import Fit, Seen, fit_decomposed, fit_whole
 from TuckerSegLib.decomposition.calibration.predicted_errors import predicted_errors
 from TuckerSegLib.decomposition.calibration.sensitivity import sensitivities
 from TuckerSegLib.decomposition.counting import count_parameters
-from TuckerSegLib.decomposition.network import chosen_ranks, compress, reshape
-from TuckerSegLib.decomposition.policies import RankPolicy, Relative
+from TuckerSegLib.decomposition.network import chosen_ranks, reshape
+from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks, TuckerConv, kernel_of
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.inference.patches import patches_of
@@ -62,29 +63,29 @@ def test_on_data_it_never_saw_it_is_closer_than_the_decomposition_of_the_weights
     policy: RankPolicy, patches: Tensor
 ) -> None:
     network = small()
-    plain, calibrated = compress(network, policy)[0], calibrate(network, policy, patches, fit=FIT)[0]
+    plain, calibrated = policy.compress(network)[0], Calibrated(policy, patches, FIT).compress(network)[0]
     assert distance(network, calibrated) < 0.9 * distance(network, plain)
 
 
-class Full:
+class Full(RankPolicy):
     """Every layer at all its channels."""
 
-    def choose(self, layers: dict[str, Convolution]) -> dict[str, Ranks]:
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
         return {name: Ranks(layer.out_channels, layer.in_channels) for name, layer in layers.items()}
 
-    settings: dict[str, str] = {"policy": "full"}  # noqa: RUF012
+    settings: Settings = {"policy": "full"}  # noqa: RUF012
 
 
 def test_at_full_rank_the_network_gives_the_same_output(patches: Tensor) -> None:
     network = small()
-    calibrated, _ = calibrate(network, Full(), patches, fit=FIT)  # type: ignore[arg-type]
+    calibrated, _ = Calibrated(Full(), patches, FIT).compress(network)
     assert distance(network, calibrated) < 1e-3
 
 
 def test_the_callers_network_stays_and_equal_data_give_equal_weights(patches: Tensor) -> None:
     network = small()
     before = copy.deepcopy(network.state_dict())
-    first, second = (calibrate(network, Relative(0.5), patches, fit=FIT)[0].state_dict() for _ in range(2))
+    first, second = (Calibrated(Relative(0.5), patches, FIT).compress(network)[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert not any(isinstance(module, TuckerConv) for module in network.modules())
@@ -92,10 +93,9 @@ def test_the_callers_network_stays_and_equal_data_give_equal_weights(patches: Te
 
 def test_the_report_and_the_ranks_are_those_of_compress(patches: Tensor) -> None:
     network, told = small(), list[Event]()
-    _, plain = compress(network, Relative(0.5), patch=(1, 16, 16, 16))
-    small_one, report = calibrate(
-        network, Relative(0.5), patches, fit=FIT, patch=(1, 16, 16, 16), progress=Progress(told.append)
-    )
+    _, plain = Relative(0.5).compress(network, (1, 16, 16, 16))
+    policy = Calibrated(Relative(0.5), patches, FIT)
+    small_one, report = policy.compress(network, (1, 16, 16, 16), Progress(told.append))
     assert chosen_ranks(report) == chosen_ranks(plain)
     assert report.parameters == plain.parameters == count_parameters(small_one)
     assert report.multiply_adds == plain.multiply_adds
@@ -104,7 +104,7 @@ def test_the_report_and_the_ranks_are_those_of_compress(patches: Tensor) -> None
 
 
 def test_weights_fit_the_network_that_is_shaped_by_the_same_ranks(patches: Tensor) -> None:
-    compressed, report = calibrate(small(), Relative(0.3), patches, fit=FIT)
+    compressed, report = Calibrated(Relative(0.3), patches, FIT).compress(small())
     shaped = reshape(small(), chosen_ranks(report))
     shaped.load_state_dict(compressed.state_dict())
     assert distance(compressed, shaped) == 0
@@ -112,17 +112,17 @@ def test_weights_fit_the_network_that_is_shaped_by_the_same_ranks(patches: Tenso
 
 def test_a_factor_of_one_is_the_original_network(patches: Tensor) -> None:
     network = small()
-    calibrated, report = calibrate(network, Relative(1.0), patches, fit=FIT)
+    calibrated, report = Calibrated(Relative(1.0), patches, FIT).compress(network)
     assert distance(network, calibrated) == 0 and report.parameters == report.parameters_before
 
 
 def test_without_a_patch_there_is_nothing_to_fit() -> None:
     with raises(ValueError, match="at least one patch"):
-        calibrate(small(), Relative(0.5), torch.empty(0, 1, 16, 16, 16))
+        Calibrated(Relative(0.5), torch.empty(0, 1, 16, 16, 16)).compress(small())
 
 
 def test_a_dead_input_does_no_harm() -> None:
-    calibrated, _ = calibrate(small(), Relative(0.5), torch.zeros(2, 1, 16, 16, 16), fit=FIT)
+    calibrated, _ = Calibrated(Relative(0.5), torch.zeros(2, 1, 16, 16, 16), FIT).compress(small())
     assert all(torch.isfinite(p).all() for p in calibrated.parameters())
 
 
@@ -208,7 +208,7 @@ def test_what_a_layer_would_lose_is_what_it_loses_on_other_voxels(layer: tuple[C
 
 def test_fitting_the_three_parts_in_turn_comes_closer_than_fitting_them_once(patches: Tensor) -> None:
     network, policy = small(), Relative(0.4, minimum=2)
-    once, often = (calibrate(network, policy, patches, fit=replace(FIT, rounds=rounds))[0] for rounds in (0, 3))
+    once, often = (Calibrated(policy, patches, replace(FIT, rounds=rounds)).compress(network)[0] for rounds in (0, 3))
     assert distance(network, often) < distance(network, once)
 
 
@@ -226,20 +226,20 @@ def layers(draw: st.DrawFn) -> Convolution:
 @settings(max_examples=40, deadline=None)
 @given(layers())
 def test_taps_times_the_kernel_are_the_layers_output(layer: Convolution) -> None:
-    assert has_taps(layer)
+    assert knows_inputs(layer)
     x = torch.randn(2, 3, 7, 6, 5)
     with torch.no_grad():
         output = layer(x).flatten(2)
     assert layer.bias is not None
     voxels = torch.randperm(output.shape[2])[:20]
-    found = taps(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
+    found = kernel_inputs(layer, x, voxels) @ kernel_of(layer).flatten(1).T + layer.bias
     torch.testing.assert_close(found, output[:, :, voxels].movedim(1, 2).flatten(0, 1), rtol=1e-4, atol=1e-5)
 
 
 def test_layers_whose_taps_are_not_known_are_decomposed_by_their_weights(patches: Tensor) -> None:
     network = nn.Sequential(nn.Conv3d(1, 8, 3, padding=1, padding_mode="replicate"), nn.Conv3d(8, 4, 1)).eval()
-    calibrated, _ = calibrate(network, Relative(0.5, minimum=2), patches, fit=FIT)
-    plain, _ = compress(network, Relative(0.5, minimum=2))
+    calibrated, _ = Calibrated(Relative(0.5, minimum=2), patches, FIT).compress(network)
+    plain, _ = Relative(0.5, minimum=2).compress(network)
     assert torch.equal(calibrated[0].core.weight, plain[0].core.weight)  # type: ignore[index]
     assert distance(network, calibrated) <= distance(network, plain)
 
@@ -286,7 +286,7 @@ def test_a_calibrated_level_is_kept_and_found_by_its_data_and_settings(
             policy.policy,
             replace(policy, patches=patches + 1),
             replace(policy, fit=Fit(samples=1000)),
-            policy.at(Budget(0.3)),
+            replace(policy, policy=Budget(0.3)),
         )
     }
     assert len(paths) == 5

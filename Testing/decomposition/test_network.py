@@ -1,6 +1,7 @@
 """One network: the published table, and what swapping every convolution does and leaves alone."""
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from hypothesis import given
@@ -10,10 +11,10 @@ from support.architectures import plain_unet, small, task_291, task_297
 from torch import nn
 
 from TuckerSegLib.decomposition.counting import convolutions, count_parameters, multiply_adds, without_data
-from TuckerSegLib.decomposition.network import chosen_ranks, compress, reshape
-from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.decomposition.network import chosen_ranks, reshape
+from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.published import LEVELS
-from TuckerSegLib.decomposition.tucker import Ranks, TuckerConv
+from TuckerSegLib.decomposition.tucker import Convolution, Ranks, TuckerConv
 from TuckerSegLib.errors import InputError
 
 PUBLISHED = {
@@ -64,21 +65,15 @@ def test_multiply_adds_are_fvcores() -> None:
 
 
 def at_weights(network: nn.Module, factor: float) -> nn.Module:
-    return compress(network, Relative(factor))[0]
+    return Relative(factor).compress(network)[0]
 
 
 def test_compressing_leaves_the_callers_network_alone() -> None:
     network = small()
     before = copy.deepcopy(network.state_dict())
-    compress(network, Relative(0.5))
+    Relative(0.5).compress(network)
     assert not any(isinstance(module, TuckerConv) for module in network.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
-
-
-def test_in_place_compresses_the_callers_network() -> None:
-    network = small()
-    compressed, _ = compress(network, Relative(0.5), in_place=True)
-    assert compressed is network and not convolutions_outside_tucker(network)
 
 
 def convolutions_outside_tucker(network: nn.Module) -> list[str]:
@@ -87,7 +82,7 @@ def convolutions_outside_tucker(network: nn.Module) -> list[str]:
 
 
 def test_a_layer_registered_under_several_names_is_decomposed_once_and_replaced_under_all() -> None:
-    network, report = compress(small(), Relative(0.5))
+    network, report = Relative(0.5).compress(small())
     names = [layer.name for layer in report.layers]
     assert len(names) == len(set(names)) == 3 * 2 + 2 * (1 + 2) + 1
     block = network.encoder.stages[0][0].convs[0]  # type: ignore[union-attr, index]
@@ -96,23 +91,23 @@ def test_a_layer_registered_under_several_names_is_decomposed_once_and_replaced_
 
 
 def test_the_head_is_decomposed_and_unused_heads_are_neither_counted_nor_touched() -> None:
-    network, _ = compress(small(), Relative(0.5))
+    network, _ = Relative(0.5).compress(small())
     heads = network.decoder.seg_layers  # type: ignore[union-attr]
     assert isinstance(heads[-1], TuckerConv) and not any(isinstance(head, TuckerConv) for head in list(heads)[:-1])  # type: ignore[arg-type, index]
-    in_training, _ = compress(plain_unet((10, 12, 14), 3, deep_supervision=True), Relative(0.5))
+    in_training, _ = Relative(0.5).compress(plain_unet((10, 12, 14), 3, deep_supervision=True))
     assert all(isinstance(head, TuckerConv) for head in in_training.decoder.seg_layers)  # type: ignore[union-attr]
 
 
 def test_grouped_convolutions_stay() -> None:
     network = nn.Sequential(nn.Conv3d(16, 16, 3, groups=16), nn.Conv3d(16, 16, 1))
-    compressed, report = compress(network, Relative(0.5))
+    compressed, report = Relative(0.5).compress(network)
     assert type(compressed[0]) is nn.Conv3d and isinstance(compressed[1], TuckerConv)  # type: ignore[index]
     assert [layer.name for layer in report.layers] == ["1"]
 
 
 def test_the_report_adds_up() -> None:
     network = small()
-    compressed, report = compress(network, Relative(0.5), patch=(1, 16, 16, 16))
+    compressed, report = Relative(0.5).compress(network, (1, 16, 16, 16))
     assert report.parameters_before == count_parameters(network)
     assert report.parameters == count_parameters(compressed)
     saved = sum(layer.parameters_before - layer.parameters for layer in report.layers)
@@ -123,12 +118,14 @@ def test_the_report_adds_up() -> None:
 
 
 def test_at_full_rank_the_network_gives_the_same_output() -> None:
-    class Full:
-        def choose(self, layers: dict[str, nn.Conv3d]) -> dict[str, Ranks]:
+    class Full(RankPolicy):
+        settings: Settings = {}  # noqa: RUF012
+
+        def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
             return {name: Ranks(layer.out_channels, layer.in_channels) for name, layer in layers.items()}
 
     network = small()
-    compressed, _ = compress(network, Full())  # type: ignore[arg-type]
+    compressed, _ = Full().compress(network)
     x = torch.randn(1, 1, 16, 16, 16)
     with torch.no_grad():
         expected, found = network(x), compressed(x)
@@ -136,7 +133,7 @@ def test_at_full_rank_the_network_gives_the_same_output() -> None:
 
 
 def test_weights_fit_the_network_that_is_shaped_by_the_same_ranks() -> None:
-    compressed, report = compress(small(), Relative(0.3))
+    compressed, report = Relative(0.3).compress(small())
     shaped = reshape(small(), chosen_ranks(report))
     shaped.load_state_dict(compressed.state_dict())
     x = torch.randn(1, 1, 16, 16, 16)
@@ -145,7 +142,7 @@ def test_weights_fit_the_network_that_is_shaped_by_the_same_ranks() -> None:
 
 
 def test_a_factor_of_one_is_the_original_network() -> None:
-    network, report = compress(small(), Relative(1.0))
+    network, report = Relative(1.0).compress(small())
     assert report.parameters == report.parameters_before
     assert not any(isinstance(module, TuckerConv) for module in network.modules())
 

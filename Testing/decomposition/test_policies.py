@@ -16,7 +16,6 @@ from torch import nn
 from TuckerSegLib.decomposition import vbmf
 from TuckerSegLib.decomposition.budget import Budget
 from TuckerSegLib.decomposition.counting import convolutions, count_parameters, multiply_adds
-from TuckerSegLib.decomposition.network import compress
 from TuckerSegLib.decomposition.policies import Energy, RankPolicy, Relative, Settings, Vbmf
 from TuckerSegLib.decomposition.spectra import spectra_of
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks, kernel_of
@@ -24,7 +23,7 @@ from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.segmentation.recipes import policy_of
+from TuckerSegLib.segmentation.named_policies import policy_of
 
 Matrix = npt.NDArray[np.float64]
 Layers = Mapping[str, Convolution]
@@ -80,8 +79,8 @@ def test_ranks_are_between_one_and_the_number_of_channels(policy: RankPolicy, la
 @mark.parametrize("policy", POLICIES, ids=str)
 def test_equal_weights_give_equal_ranks_and_the_ranks_fit_the_network(policy: RankPolicy) -> None:
     network = small()
-    _, first = compress(network, policy)
-    _, second = compress(network, policy)
+    _, first = policy.compress(network)
+    _, second = policy.compress(network)
     assert [layer.ranks for layer in first.layers] == [layer.ranks for layer in second.layers]
 
 
@@ -121,7 +120,7 @@ def test_more_energy_takes_no_fewer_parameters(layers: Layers, one: float, other
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.3, 0.95))
 def test_the_kernels_error_is_within_what_the_energy_allows(share: float) -> None:
-    _, report = compress(small(), Energy(share))
+    _, report = Energy(share).compress(small())
     assert all(layer.error**2 <= 2 * (1 - share) + 1e-6 for layer in report.layers)
 
 
@@ -195,7 +194,7 @@ def test_the_predicted_error_bounds_the_kernels(layers: Layers, share: float) ->
     policy = Budget(share=share)
     ranks = policy.choose(layers)
     network = nn.ModuleDict({name: layer for name, layer in layers.items()})
-    _, report = compress(network, policy)
+    _, report = policy.compress(network)
     assert sum(layer.error**2 for layer in report.layers) <= policy.predicted_error(layers, ranks) + 1e-6
 
 
@@ -232,7 +231,7 @@ def test_multiply_adds_are_met_as_they_are_counted(trained: nn.Module, share: fl
     work = multiply_adds(trained, PATCH)
     policy = Budget(share=share, measure="multiply-adds", work=work)
     layers = convolutions(trained)
-    compressed, report = compress(trained, policy, patch=PATCH)
+    compressed, report = policy.compress(trained, PATCH)
     norms = sum(work.values()) - sum(work[name] for name in layers)
     assert report.multiply_adds is not None
     assert report.multiply_adds - norms == policy.cost(layers, policy.choose(layers))

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,15 +14,19 @@ from support.architectures import plain_unet
 from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.counting import convolutions
-from TuckerSegLib.decomposition.network import compress, reshape
+from TuckerSegLib.decomposition.network import reshape
 from TuckerSegLib.decomposition.policies import Relative
-from TuckerSegLib.engines.fused import kernels, llvm, parallel
+from TuckerSegLib.engines.fused import parallel
+from TuckerSegLib.engines.fused.arithmetic import Arithmetic
+from TuckerSegLib.engines.fused.compiled import kernels, llvm
+from TuckerSegLib.engines.fused.compiled.arithmetic import Compiled
+from TuckerSegLib.engines.fused.compiled.winograd import Winograd, suits_winograd
 from TuckerSegLib.engines.fused.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.fused.fused_block import FusedBlock, WideNorm, moments, spread
+from TuckerSegLib.engines.fused.plain import Plain
 from TuckerSegLib.engines.fused.rewriting import rewritten
 from TuckerSegLib.engines.fused.sliced_block import SlicedBlock
 from TuckerSegLib.engines.fused.upsampling import Upsampling, leaves_no_overlap
-from TuckerSegLib.engines.fused.winograd import Winograd, suits_winograd
 
 CLOSE = 1e-5
 """Relative error against double precision."""
@@ -30,7 +34,7 @@ needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(),  # type: ignore[no-untyped-call]
     reason="this build of PyTorch has no oneDNN",
 )
-COMPILED = [pytest.param(True, id="compiled"), pytest.param(False, id="plain")]
+WAYS = [pytest.param(Compiled(), id="compiled"), pytest.param(Plain(), id="plain")]
 
 
 def relative_error(answer: Tensor, expected: Tensor) -> float:
@@ -44,7 +48,7 @@ def norm_with_terms(channels: int) -> nn.InstanceNorm3d:
     return norm
 
 
-@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("by", WAYS)
 @settings(max_examples=40, deadline=None)
 @given(
     rank=st.integers(1, 40),
@@ -56,7 +60,7 @@ def norm_with_terms(channels: int) -> nn.InstanceNorm3d:
     seed=st.integers(0, 99),
 )
 def test_a_block_is_its_layers_in_a_row(
-    compiled: bool,
+    by: Arithmetic,
     rank: int,
     channels: int,
     widths: list[int | None],
@@ -72,7 +76,7 @@ def test_a_block_is_its_layers_in_a_row(
     batch, *spatial = shape
     z = torch.randn(batch, rank, *spatial) + 2
 
-    answers = FusedBlock(last, norm, slope, nexts, compiled)(z)
+    answers = FusedBlock(last, norm, slope, nexts, by)(z)
 
     layers = [last, norm or nn.Identity(), nn.LeakyReLU(slope)]
     wide = copy.deepcopy(nn.Sequential(*layers)).double()(z.double())
@@ -84,7 +88,7 @@ def test_a_block_is_its_layers_in_a_row(
 
 
 @needs_onednn
-@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("by", WAYS)
 @settings(max_examples=40, deadline=None)
 @given(
     channels=st.tuples(st.integers(1, 2), st.integers(1, 40)),
@@ -98,7 +102,7 @@ def test_a_block_is_its_layers_in_a_row(
     seed=st.integers(0, 99),
 )
 def test_a_sliced_block_is_its_layers_in_a_row(
-    compiled: bool,
+    by: Arithmetic,
     channels: tuple[int, int],
     widths: list[int],
     kernel: tuple[int, int, int],
@@ -116,9 +120,9 @@ def test_a_sliced_block_is_its_layers_in_a_row(
     consumers = [nn.Conv3d(wide, width, 1).requires_grad_(False) for width in widths]
     x = torch.randn(shape[0], into, *shape[1:]) + 3
 
-    answers = SlicedBlock(layer, norm, 0.01, consumers, compiled)(x)
+    answers = SlicedBlock(layer, norm, 0.01, consumers, by)(x)
 
-    (alone,) = SlicedBlock(layer, None, 1.0, [None], compiled)(x)
+    (alone,) = SlicedBlock(layer, None, 1.0, [None], by)(x)
     assert relative_error(alone, copy.deepcopy(layer).double()(x.double())) < CLOSE
     plain = [copy.deepcopy(part).double() for part in (layer, *([norm] if norm else []), nn.LeakyReLU(0.01))]
     activation = nn.Sequential(*plain)(x.double())
@@ -140,22 +144,22 @@ def test_the_first_layer_of_a_compressed_network_is_sliced_where_it_stays_whole(
         assert relative_error(graph(patch), copy.deepcopy(network).double()(patch.double())) < CLOSE
 
 
-@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("rank", [1, 8, 10, 33, 60])
-def test_moments_keep_their_digits_far_from_zero(compiled: bool, rank: int) -> None:
+def test_moments_keep_their_digits_far_from_zero(by: Arithmetic, rank: int) -> None:
     torch.manual_seed(0)
     z = torch.randn(30_001, rank) @ torch.randn(rank, rank) + 100
 
-    mean, covariance = moments(z, compiled)
+    mean, covariance = moments(z, by)
 
     exact = z.double()
     assert torch.allclose(mean, exact.mean(0), rtol=1e-6)
     assert relative_error(covariance, torch.cov(exact.T, correction=0).reshape(rank, rank)) < 1e-4
 
 
-@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("rank", [1, 10, 33, 60])
-def test_statistics_keep_their_digits_where_most_voxels_are_equal(compiled: bool, rank: int) -> None:
+def test_statistics_keep_their_digits_where_most_voxels_are_equal(by: Arithmetic, rank: int) -> None:
     """As those of air are, around a patient: each is rounded the same way, so that errors add up."""
     torch.manual_seed(0)
     z = torch.randn(400_000, rank) @ torch.randn(rank, rank)
@@ -163,16 +167,16 @@ def test_statistics_keep_their_digits_where_most_voxels_are_equal(compiled: bool
     exact = z.double()
     expected = torch.cov(exact.T, correction=0).reshape(rank, rank)
 
-    mean, covariance = moments(z, compiled)
-    same_mean, variance = spread(z, compiled)
+    mean, covariance = moments(z, by)
+    same_mean, variance = spread(z, by)
 
     for found in (mean, same_mean):
         assert relative_error(found, exact.mean(0)) < 1e-6
-    assert relative_error(covariance, expected) < (CLOSE if compiled else 5 * CLOSE)
+    assert relative_error(covariance, expected) < (CLOSE if isinstance(by, Compiled) else 5 * CLOSE)
     assert relative_error(variance, expected.diagonal()) < CLOSE
 
 
-@pytest.mark.parametrize("compiled", COMPILED)
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("in_place", [True, False])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -182,7 +186,7 @@ def test_statistics_keep_their_digits_where_most_voxels_are_equal(compiled: bool
     far=st.sampled_from([0.0, 30.0]),
 )
 def test_a_wide_norm_is_the_norm_and_the_activation(
-    compiled: bool, in_place: bool, channels: int, shape: tuple[int, int, int, int], slope: float, far: float
+    by: Arithmetic, in_place: bool, channels: int, shape: tuple[int, int, int, int], slope: float, far: float
 ) -> None:
     norm = norm_with_terms(channels)
     batch, *spatial = shape
@@ -190,7 +194,7 @@ def test_a_wide_norm_is_the_norm_and_the_activation(
     expected = nn.functional.leaky_relu(copy.deepcopy(norm).double()(x.double()), slope)
     before = x.clone()
 
-    answer = WideNorm(norm, slope, in_place, compiled)(x)
+    answer = WideNorm(norm, slope, in_place, by)(x)
 
     assert relative_error(answer, expected) < 1e-3
     assert in_place or torch.equal(x, before)
@@ -211,7 +215,7 @@ def test_a_rewritten_network_gives_the_same(factor: float) -> None:
     torch.manual_seed(0)
     network = plain_unet((16, 24, 20), 5)
     if factor < 1:
-        network, _ = compress(network, Relative(factor))
+        network, _ = Relative(factor).compress(network)
     for module in network.modules():
         if isinstance(module, nn.InstanceNorm3d):
             nn.init.normal_(module.weight)
@@ -227,7 +231,7 @@ def test_a_rewritten_network_gives_the_same(factor: float) -> None:
 
 @needs_onednn
 def test_a_compressed_network_keeps_no_wide_activation() -> None:
-    network, _ = compress(plain_unet((32, 40, 48), 5), Relative(0.2))
+    network, _ = Relative(0.2).compress(plain_unet((32, 40, 48), 5))
     graph = rewritten(network)
     widest = 0
 
@@ -246,12 +250,46 @@ def test_a_compressed_network_keeps_no_wide_activation() -> None:
 
 
 def test_rewriting_leaves_the_network_as_it_was() -> None:
-    network, _ = compress(plain_unet((16, 24), 3), Relative(0.5))
+    network, _ = Relative(0.5).compress(plain_unet((16, 24), 3))
     patches = torch.randn(1, 1, 8, 8, 8)
     with torch.no_grad():
         before = network(patches)
         rewritten(network)
         assert torch.equal(network(patches), before)
+
+
+@pytest.fixture(
+    params=[pytest.param({"avx2": True}, id="AVX2"), pytest.param({}, id="SSE"), pytest.param({"neon": True}, id="Arm")]
+)
+def narrower_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Kernels with the vectors and the registers of a processor that has less than this one; it can run them too."""
+
+    def forget() -> None:
+        llvm.lanes_of_a_vector.cache_clear()
+        llvm.compiled.cache_clear()
+
+    monkeypatch.setattr(llvm, "_features", lambda: request.param)
+    monkeypatch.setattr("platform.machine", lambda: "arm64" if "neon" in request.param else "x86_64")
+    forget()
+    yield
+    forget()
+
+
+@pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
+@pytest.mark.usefixtures("narrower_processor")
+def test_kernels_are_right_on_processors_with_narrower_vectors() -> None:
+    torch.manual_seed(0)
+    last, norm = nn.Conv3d(13, 37, 1).requires_grad_(False), norm_with_terms(37)
+    consumer = nn.Conv3d(37, 11, 1).requires_grad_(False)
+    z = torch.randn(1, 13, 7, 9, 11)
+    wide = copy.deepcopy(nn.Sequential(last, norm, nn.LeakyReLU(0.1))).double()(z.double())
+
+    narrow, whole = FusedBlock(last, norm, 0.1, [consumer, None])(z)
+
+    assert relative_error(whole, wide) < CLOSE
+    assert relative_error(narrow, copy.deepcopy(consumer).double()(wide)) < CLOSE
+    layer = nn.Conv3d(13, 21, 3, padding=1).requires_grad_(False)
+    assert relative_error(Winograd(layer)(z), copy.deepcopy(layer).double()(z.double())) < CLOSE
 
 
 @pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
@@ -291,7 +329,7 @@ def test_on_macos_no_thread_is_told_how_many_cores_to_take(monkeypatch: pytest.M
     done: list[slice] = []
 
     parallel.share(lambda parts, _: done.extend(parts), 30, 10)
-    compress(plain_unet((8, 16), 3), Relative(0.5))
+    Relative(0.5).compress(plain_unet((8, 16), 3))
 
     assert sorted(part.start for part in done) == [0, 10, 20] and not told
 
@@ -466,7 +504,7 @@ def test_a_way_up_is_its_transposed_convolution(
 
 def test_the_way_up_is_added_to_what_lies_beside_it() -> None:
     """So that a decoder's widest activations never exist together."""
-    network, _ = compress(plain_unet((8, 16, 32), 5), Relative(0.5, minimum=2))
+    network, _ = Relative(0.5, minimum=2).compress(plain_unet((8, 16, 32), 5))
 
     made = rewritten(network)
 

@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 import torch
 from pytest import approx
+from support.preparing import prepared_by
 from support.trained_folders import make_folder
 from torch import nn
 
 from TuckerSegLib.decomposition.budget import Budget
 from TuckerSegLib.decomposition.counting import convolutions, input_shapes
-from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.decomposition.policies import Chosen, Relative
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks
 from TuckerSegLib.engines.layer_seconds import layer_seconds, seconds_of
 from TuckerSegLib.engines.layer_times import LayerTimes, cropped
-from TuckerSegLib.engines.tuned_ranks import Chosen, Fitted, fitted
+from TuckerSegLib.engines.tuned_ranks import tuned
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.segmentation.prepare import make_ready
-from TuckerSegLib.segmentation.recipes import policy_of
+from TuckerSegLib.segmentation.named_policies import policy_of
+from TuckerSegLib.segmentation.recipes import Tuned
 from TuckerSegLib.store import Store
 
 DENSE = 100.0
@@ -35,6 +36,9 @@ class Told(LayerTimes):
 
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         return self._told.get(ranks, self._otherwise)
+
+    def measure(self, *_: object) -> None:
+        pass
 
     def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         return ranks in self._told
@@ -50,11 +54,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 
 def ranks_of(model: TrainedModel, factor: float, times: LayerTimes) -> dict[str, Ranks]:
     layers = convolutions(model.network_without_data())
-    return fitted(model, Relative(factor), times).choose(layers)
+    return tuned(model, Relative(factor), times).choose(layers)
 
 
 def test_layers_that_gain_nothing_stay_as_they_are(model: TrainedModel) -> None:
-    assert fitted(model, Relative(0.3), Told({None: DENSE}, 2 * DENSE)) == Relative(1.0)
+    assert tuned(model, Relative(0.3), Told({None: DENSE}, 2 * DENSE)) == Relative(1.0)
 
 
 def test_of_ranks_that_take_as_long_the_most_accurate_are_taken(model: TrainedModel) -> None:
@@ -76,7 +80,7 @@ def test_ranks_are_never_below_the_published(model: TrainedModel, tmp_path: Path
     layers = convolutions(model.network_without_data())
     published = Relative(0.3).choose(layers)
 
-    chosen = fitted(model, Relative(0.3), LayerTimes(Store(tmp_path))).choose(layers)
+    chosen = tuned(model, Relative(0.3), LayerTimes(Store(tmp_path))).choose(layers)
 
     for name, ranks in chosen.items():
         assert ranks.out >= published[name].out
@@ -86,29 +90,29 @@ def test_ranks_are_never_below_the_published(model: TrainedModel, tmp_path: Path
 def test_what_was_measured_is_not_measured_again(
     model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = fitted(model, Relative(0.3), LayerTimes(Store(tmp_path)))
-    monkeypatch.setattr("TuckerSegLib.engines.layer_times.best_seconds", lambda *_: pytest.fail("measured again"))
+    first = tuned(model, Relative(0.3), LayerTimes(Store(tmp_path)))
+    monkeypatch.setattr("TuckerSegLib.engines.layer_times.FusedEngine", lambda *_: pytest.fail("measured again"))
 
-    assert fitted(model, Relative(0.3), LayerTimes(Store(tmp_path))) == first
+    assert tuned(model, Relative(0.3), LayerTimes(Store(tmp_path))) == first
 
 
 def test_other_ranks_are_other_settings() -> None:
     """So that the cache tells them apart."""
     level = Relative(0.3)
-    settings = [Chosen(level, {"a": Ranks(*pair)}).settings for pair in ((8, 8), (8, 16))]
+    settings = [Chosen({"a": Ranks(*pair)}, level.settings).settings for pair in ((8, 8), (8, 16))]
 
     assert settings[0] != settings[1] != level.settings
-    assert Fitted(level).settings != level.settings
+    assert Tuned(level).settings != level.settings
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_engines_that_were_not_timed_run_the_published_ranks(engine: str, model: TrainedModel, tmp_path: Path) -> None:
     if engine == "openvino":
         pytest.importorskip("openvino")
-    ready = make_ready(model, Fitted(Relative(0.5)), device="cpu", engine=engine, cache=Cache(tmp_path))
+    made = prepared_by(Tuned(Relative(0.5)), model, tmp_path, engine).model
 
-    assert ready.level.compression is not None
-    assert ready.level.compression.policy == Relative(0.5).settings
+    assert made.compression is not None
+    assert made.compression.policy == Relative(0.5).settings
 
 
 def test_inputs_are_cropped_only_where_they_are_large() -> None:
@@ -137,6 +141,9 @@ class Bilinear(LayerTimes):
         out, into = (-(-rank // 8) * 8 for rank in ranks)
         work = layer.in_channels * into + taps * out * into + layer.out_channels * out
         return self._slower * 1e-9 * voxels * work
+
+    def measure(self, *_: object) -> None:
+        pass
 
     def keep(self) -> None:
         pass
@@ -204,5 +211,6 @@ def test_a_budget_of_seconds_is_made_by_its_name(
 ) -> None:
     monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path))
     monkeypatch.setattr(LayerTimes, "seconds", Bilinear().seconds)
+    monkeypatch.setattr(LayerTimes, "measure", Bilinear().measure)
     made = policy_of("budget", model, share=0.5, measure="seconds")
     assert made.settings == budget(model, 0.5, Bilinear()).settings

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest import CaptureFixture, MonkeyPatch, approx, fixture, mark, raises
+from support.preparing import prepared_model
 from support.trained_folders import make_folder
 from typer.testing import CliRunner
 
@@ -31,7 +32,6 @@ from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.segmentation import agreement
 from TuckerSegLib.segmentation.one_model import run
-from TuckerSegLib.segmentation.prepare import make_ready
 from TuckerSegLib.volumes.dice import dice, mean_dice
 from TuckerSegLib.volumes.files import write_segmentation
 from TuckerSegLib.volumes.phantoms import seeds
@@ -225,9 +225,8 @@ def test_a_network_that_was_compressed_or_trained_before_has_a_row_of_its_own(
     assert (row["policy"], row["factor"]) == ("distilled", 0.5)
     assert row["settings"].items() >= policy.settings.items()
     assert row["parameters"] == level.compression.report["parameters"] < original["parameters"]  # type: ignore[union-attr]
-    ready = make_ready(level)
     image = cases.phantoms(7, 7)[0].load()[0]
-    expected = mean_dice(run(make_ready(model), image).label_map.labels, run(ready, image).label_map.labels)
+    expected = mean_dice(*(run(prepared_model(one, tmp_path), image).label_map.labels for one in (model, level)))
     assert row["agreement"] == approx(expected)
     assert "distilled" in (tmp_path / "page.html").read_text()
 
@@ -274,7 +273,7 @@ def test_the_agreement_that_was_expected_is_shown_beside_the_one_that_was_found(
     whole = json.loads((tmp_path / "out" / "results.json").read_text())
     assert whole["expected_agreement_error"] == approx(np.mean(errors))
     shown = CliRunner().invoke(app, ["evaluate", *policies, "--expected"]).stdout
-    assert f"Expected agreement is {np.mean(errors):.3f} off on average, over 3 levels" in shown
+    assert f"Expected agreement is {np.mean(errors):.3f} off on average, over 3 networks" in shown
     assert f"is {np.mean(errors):.3f} off on average" in (tmp_path / "page.html").read_text()
     with raises(InputError, match="expected from phantoms 8 to 8: evaluate on others"):
         evaluate([*arguments, "--phantoms", "7-9", "--expected"])
@@ -289,7 +288,7 @@ def test_a_network_of_another_model_is_refused(
     with raises(InputError, match=r"strange\.tuckerseg was not made from .*: name a \.tuckerseg file that was\."):
         evaluate([*arguments, "--trained", str(strange)])
     twin = write_trained(tmp_path / "relative.tuckerseg", compressed(model, Relative(0.5)), 1.0)
-    with raises(InputError, match="There are two levels called relative"):
+    with raises(InputError, match="There are two networks called relative"):
         evaluate([*arguments, "-p", "relative", "--trained", str(twin)])
 
 

@@ -15,6 +15,7 @@ from support.trained_folders import make_folder
 from TuckerSegLib.errors import InputError, ModelError, TuckerSegError
 from TuckerSegLib.evaluation.speed.file_to_file import as_json, pipeline
 from TuckerSegLib.evaluation.speed.footprint import Footprint
+from TuckerSegLib.progress import Progress
 
 HELD = 150_000_000
 CHILD = f"import time; held = bytearray({HELD}); print(flush=True); time.sleep(60)"
@@ -45,7 +46,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_stock_program_and_each_level_are_timed_watched_and_compared(tmp_path: Path, image: Path) -> None:
     folder = str(make_folder(tmp_path, labels=4, patch_size=(16, 16, 16)))
     told: list[str] = []
-    stock, whole, small = pipeline(folder, image, (1.0, 0.25), 2, told.append)
+    stock, whole, small = pipeline(folder, image, (1.0, 0.25), 2, Progress(lambda event: told.append(event.stage)))
     assert [one.program for one in (stock, whole, small)] == ["nnU-Net", "TuckerSeg", "TuckerSeg"]
     assert all(len(one.seconds) == 2 and min(one.seconds) > 0 for one in (stock, whole, small))
     assert min(one.peak for one in (stock, whole, small)) > 100_000_000, "PyTorch alone takes so much"

@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.overrides
 from scipy.ndimage import gaussian_filter
+from support.preparing import prepared_model
 from support.trained_folders import make_folder
 from torch import Tensor, nn
 
@@ -21,16 +22,16 @@ from TuckerSegLib.errors import ModelError
 from TuckerSegLib.inference.head import Head, split
 from TuckerSegLib.inference.labels import labels_of
 from TuckerSegLib.inference.predict import predict
-from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.one_model import run
-from TuckerSegLib.segmentation.prepare import ORIGINAL, Ready, make_ready
+from TuckerSegLib.segmentation.prepare import PreparedModel
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
 CPU = torch.device("cpu")
+WHOLE = Relative(1.0)
 EQUAL = 0.9999
 """Share of voxels: sums in another order decide about a voxel where two scores agree to six digits."""
 
@@ -46,8 +47,8 @@ def volume(shape: tuple[int, int, int] = (22, 26, 30), spacing: tuple[float, ...
     return Volume(voxels[None], Geometry.from_lps(shape, spacing, (0, 0, 0), np.eye(3)))
 
 
-def ready(model: TrainedModel, cache: Path, policy: RankPolicy = ORIGINAL) -> Ready:
-    return make_ready(model, policy, device="cpu", engine="auto", cache=Cache(cache))
+def ready(model: TrainedModel, cache: Path, policy: RankPolicy = WHOLE) -> PreparedModel:
+    return prepared_model(model, cache, policy, "auto")
 
 
 def labels_of_scores(model: TrainedModel, image: Volume) -> npt.NDArray[np.unsignedinteger]:
@@ -77,7 +78,7 @@ def test_labels_are_those_of_averaged_scores(tmp_path: Path, name: str, factor: 
     assert level.head is not None
     assert level.head.features < level.head.outputs
     labels = run(level, volume()).label_map.labels
-    expected = labels_of_scores(level.level, volume())
+    expected = labels_of_scores(level.model, volume())
     assert len(np.unique(expected)) > 4
     assert (labels == expected).mean() >= EQUAL
 
@@ -157,7 +158,7 @@ def test_few_structures_are_averaged_as_scores(tmp_path: Path) -> None:
 
 
 def test_nnunets_own_labels_come_from_averaged_scores(tmp_path: Path) -> None:
-    level = make_ready(folder(tmp_path), device="cpu", engine="torch", cache=Cache(tmp_path / "cache"))
+    level = prepared_model(folder(tmp_path), tmp_path / "cache")
     assert level.head is None
 
 

@@ -458,13 +458,11 @@ def test_pytorchs_compiler_is_not_imported(architecture: str, tmp_path: Path) ->
     folder = make_folder(tmp_path / "model", patch_size=(8, 8, 8), architecture=architecture)
     code = (
         "import sys, numpy as np; from pathlib import Path\n"
-        "from TuckerSegLib.engines.tuned_ranks import Fitted\n"
-        "from TuckerSegLib.decomposition.policies import Relative\n"
-        "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.segmentation.one_model import segment\n"
+        "from TuckerSegLib.segmentation.request import Request; from TuckerSegLib.segmentation.session import Session\n"
         "from TuckerSegLib.models.cache import Cache; from TuckerSegLib.volumes.volume import Geometry, Volume\n"
-        f"model, cache = open_folder(Path({str(folder)!r})), Cache(Path({str(tmp_path / 'cache')!r}))\n"
+        f"session = Session(Cache(Path({str(tmp_path / 'cache')!r})))\n"
         "volume = Volume(np.random.rand(1, 9, 9, 9), Geometry((9, 9, 9), np.eye(4)))\n"
-        "segment(volume, model, Fitted(Relative(0.5)), device='cpu', engine='fused', cache=cache)\n"
+        f"session.segment(volume, Request({str(folder)!r}, 0.5, 'cpu', 'fused'))\n"
         "print('torch._dynamo' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -88,6 +88,16 @@ def test_a_label_to_ignore_is_no_structure(tmp_path: Path) -> None:
     assert open_folder(folder).labels == {1: "liver"}
 
 
+def test_labels_with_a_gap_name_the_voxels_that_nnunet_writes(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, labels=["liver", "spleen", "kidney"])
+    edit(folder, "dataset.json", lambda dataset: dataset.update(labels=dict(background=0, kidney=9, liver=2, spleen=5)))
+    model = open_folder(folder)
+    logits = torch.eye(4)[:, :, None, None]  # (outputs, voxels, 1, 1): each output has one voxel to itself
+    written = model.label_manager.convert_logits_to_segmentation(logits).flatten().tolist()
+    assert written == [0, 1, 2, 3]
+    assert [model.labels.get(value) for value in written] == [None, "liver", "spleen", "kidney"]
+
+
 def test_fold_all_is_used_when_it_is_the_only_one(tmp_path: Path) -> None:
     model = open_folder(make_folder(tmp_path, folds=("all",)))
     assert len(model.load_weights()) == 1
@@ -137,7 +147,7 @@ def test_loaded_weights_survive_their_file(tmp_path: Path) -> None:
 def test_opening_is_silent_and_imports_no_trainer(tmp_path: Path) -> None:
     folder = make_folder(tmp_path, plans_format="old", architecture="residual")
     code = (
-        "import sys; from pathlib import Path; from TuckerSegLib.models.nnunet import open_folder\n"
+        "import sys; from pathlib import Path; from TuckerSegLib.models.folder import open_folder\n"
         f"model = open_folder(Path({str(folder)!r})); model.network().load_state_dict(model.load_weights()[0])\n"
         "assert not {'torchvision', 'timm', 'nnunetv2.training.nnUNetTrainer.nnUNetTrainer'} & sys.modules.keys()"
     )

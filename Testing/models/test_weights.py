@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +20,6 @@ from support.trained_folders import totalsegmentator_task
 from typer.testing import CliRunner
 
 from TuckerSegLib.cli.main import app
-from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.errors import Cancelled, InputError, ModelError, NotEnoughMemory, OutputError
 from TuckerSegLib.models.cache import Cache
@@ -32,11 +31,12 @@ from TuckerSegLib.models.totalsegmentator.tasks import Network, Task, task, task
 from TuckerSegLib.models.totalsegmentator.weights import check_installed, import_archive, is_installed, weights_folder
 from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.segmentation import session
-from TuckerSegLib.segmentation.prepare import make_ready
-from TuckerSegLib.segmentation.session import segment_any
+from TuckerSegLib.segmentation.prepare import prepare
+from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.result import Segmentation
+from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.segmentation.tasks import checks
 from TuckerSegLib.segmentation.tasks.checks import modality_warning
-from TuckerSegLib.segmentation.tasks.task import segment_task
 from TuckerSegLib.volumes.files import write_segmentation
 from TuckerSegLib.volumes.volume import Geometry, LabelMap, Volume
 from TuckerSegLib.worker.service import Service
@@ -167,9 +167,21 @@ def test_the_folder_is_totalsegmentators(variables: dict[str, str], monkeypatch:
     assert weights_folder() == get_weights_dir()
 
 
+def segment(
+    name: str,
+    factor: float = 1.0,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+    structures: Sequence[str] = (),
+) -> Segmentation:
+    """A small CT by the task of that name."""
+    request = Request(name, factor, "cpu", "torch", structures, exact_ranks=True)
+    return Session(cache).segment(ct(), request, progress)
+
+
 def test_missing_weights_are_one_line_with_the_folder_and_both_ways_out(home: Path) -> None:
     with pytest.raises(ModelError) as raised:
-        segment_task(ct(), FASTEST)
+        segment(FASTEST)
     said = str(raised.value)
     assert str(weights_folder()) in said and "\n" not in said
     assert f"models install {FASTEST}" in said and "models import FILE.zip" in said
@@ -206,7 +218,7 @@ def test_segmenting_talks_to_nobody_and_writes_nothing(
     monkeypatch.setenv("TUCKERSEG_CACHE", str(tmp_path / "cache"))
     forbid_sockets(monkeypatch)
     before = left_in(made)
-    result = segment_any(ct(), FASTEST, roi_subset=(), device="cpu")
+    result = segment(FASTEST)
     assert result.label_map.labels.shape == (12, 14, 16)
     assert result.label_map.names == task(FASTEST).structures
     assert left_in(made) == before and not home.exists() and not (tmp_path / "cache").exists()
@@ -234,7 +246,7 @@ def test_an_import_completes_a_folder_that_was_half_there(home: Path, tmp_path: 
     checkpoint = weights_folder() / only_network().folder / "fold_0" / "checkpoint_final.pth"
     checkpoint.unlink()
     with pytest.raises(ModelError, match="incomplete"):
-        segment_task(ct(), FASTEST)
+        segment(FASTEST)
     assert import_archive(tmp_path / "weights.zip") == [only_network().dataset]
     assert checkpoint.is_file()
 
@@ -362,17 +374,17 @@ def test_a_refused_licence_number_leaves_nothing(home: Path, server: Server, lic
 
 def test_a_licensed_task_without_a_number_does_not_run(home: Path) -> None:
     with pytest.raises(ModelError, match="licence number"):
-        segment_task(ct(), "heartchambers_highres")
+        segment("heartchambers_highres")
     home.mkdir()
     (home / "config.json").write_text(json.dumps({"license_number": "short"}))
     with pytest.raises(ModelError, match="was refused"):
-        segment_task(ct(), "heartchambers_highres")
+        segment("heartchambers_highres")
 
 
 def test_weights_of_another_version_are_named(home: Path, made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (weights_folder() / "Dataset298_TotalSegmentator_total_6mm_1559subj_v204").mkdir(parents=True)
     with pytest.raises(ModelError, match=r"another version.*_v204"):
-        segment_task(ct(), FASTEST)
+        segment(FASTEST)
 
 
 def test_a_network_with_too_few_structures_is_of_another_version(home: Path) -> None:
@@ -383,7 +395,7 @@ def test_a_network_with_too_few_structures_is_of_another_version(home: Path) -> 
     trained = weights_folder() / only_network().dataset / Path(network.folder).name
     trained.rename(weights_folder() / only_network().folder)
     with pytest.raises(ModelError, match="another version"):
-        segment_task(ct(), FASTEST, device="cpu")
+        segment(FASTEST)
 
 
 def test_too_little_memory_is_told_before_the_network_runs(
@@ -393,7 +405,7 @@ def test_too_little_memory_is_told_before_the_network_runs(
     little = psutil.virtual_memory()._replace(available=1000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: little)
     with pytest.raises(NotEnoughMemory, match="GB of memory"):
-        segment_task(ct(), FASTEST, device="cpu")
+        segment(FASTEST)
 
 
 @pytest.mark.parametrize(("lowest", "name", "looks_like"), [(-1000, "total_mr", "CT"), (0, "total", "MR")])
@@ -413,7 +425,7 @@ def test_totalsegmentators_classifier_decides_where_it_is_installed(monkeypatch:
 
 def test_a_structure_that_is_none_is_refused(home: Path) -> None:
     with pytest.raises(InputError, match="did you mean liver"):
-        segment_any(ct(), FASTEST, roi_subset=("livver",))
+        segment(FASTEST, structures=("livver",))
 
 
 def test_the_shell_imports_lists_and_uses_a_task(
@@ -443,7 +455,7 @@ def test_the_worker_runs_a_task_and_knows_what_its_levels_cost(made: Path, monke
     arguments = {"model": FASTEST, "device": "cpu", "engine": "torch"}
     answer = Service().answer("segment", arguments, ct(), Progress())
     assert answer.label_map is not None and answer.label_map.names == task(FASTEST).structures
-    assert np.array_equal(answer.label_map.labels, segment_task(ct(), FASTEST, device="cpu").label_map.labels)
+    assert np.array_equal(answer.label_map.labels, segment(FASTEST).label_map.labels)
     levels = Service().answer("levels", {"model": FASTEST}, None, Progress()).result["levels"]
     assert [level["factor"] for level in levels] == list(LEVELS) and levels[0]["parameters_removed"] == 0
 
@@ -454,9 +466,9 @@ def test_the_worker_keeps_a_tasks_networks_ready(made: Path, monkeypatch: pytest
 
     def counted(*given: Any, **options: Any) -> Any:
         prepared.append(given[0].name)
-        return make_ready(*given, **options)
+        return prepare(*given, **options)
 
-    monkeypatch.setattr(session, "make_ready", counted)
+    monkeypatch.setattr(session, "prepare", counted)
     service, labels = Service(), []
     for factor in (0.5, 0.5, 1.0):
         arguments = {"model": FASTEST, "device": "cpu", "engine": "torch", "factor": factor}
@@ -473,9 +485,8 @@ def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
     monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(made))
     told: list[Event] = []
     cache = Cache(tmp_path / "cache")
-    policy = Relative(0.5, 2)
-    first = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=Progress(told.append))
-    again = segment_task(ct(), FASTEST, policy, device="cpu", cache=cache)
+    first = segment(FASTEST, 0.5, cache, Progress(told.append))
+    again = segment(FASTEST, 0.5, cache)
     assert (first.cache_hit, again.cache_hit) == (False, True)
     assert np.array_equal(first.label_map.labels, again.label_map.labels)
     fractions = [progress.fraction for progress in told]
@@ -487,4 +498,4 @@ def test_a_task_at_a_level_is_stopped_and_tells_how_far_it_is(
 
     stopped = Progress(stop)
     with pytest.raises(Cancelled):
-        segment_task(ct(), FASTEST, policy, device="cpu", cache=cache, progress=stopped)
+        segment(FASTEST, 0.5, cache, stopped)

@@ -2,16 +2,19 @@
 
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import slicerhost
+from support.panel import part
 from support.paths import ROOT
 
 from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.engines import names
+from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.sample import SAMPLE, sample_model_folder
 from TuckerSegLib.segmentation.request import Request
 
@@ -53,36 +56,31 @@ def panel() -> Any:
 
 
 def test_parameter_node_holds_every_option_with_its_default(panel: Any) -> None:
-    from TuckerSegPanel.choices.parameters import Parameters
-
+    Parameters = part("choices.parameters").Parameters  # noqa: N806
     chosen = Parameters(Node())
-    defaults = {field.name: field.default for field in fields(Request) if field.default is not MISSING}
+    defaults = {field.name: field.default for field in fields(Request)}
     assert {name: getattr(chosen, name) for name in defaults} == defaults
-    assert chosen.request([]) == Request(SAMPLE)
+    assert chosen.request([]) == Request()
 
 
 def test_scripts_name_every_option_as_slicer_spells_it(panel: Any) -> None:
-    from TuckerSegPanel.choices.options import request_of, spelled
-
+    request_of, spelled = part("choices.options").request_of, part("choices.options").spelled
     given = {spelled(field.name): field.name for field in fields(Request)}
-    asked = request_of(given)
-    assert {name: getattr(asked, name) for name in given.values()} == {name: name for name in given.values()}
-    assert request_of({}) == Request(SAMPLE)
-    with pytest.raises(TypeError, match="no option exact_ranks"):
+    assert request_of(given) == Request.of(**{name: name for name in given.values()})
+    assert request_of({}) == Request()
+    with pytest.raises(InputError, match="no option exact_ranks"):
         request_of({"exact_ranks": True})
 
 
 def test_scripts_are_told_every_option(panel: Any) -> None:
-    from TuckerSegPanel.choices.options import spelled
-
+    spelled = part("choices.options").spelled
     text = panel.module.TuckerSegLogic.process.__doc__
     assert [field.name for field in fields(Request) if f"`{spelled(field.name)}`" not in text] == []
 
 
 def test_choices_are_the_library_s(panel: Any) -> None:
-    from TuckerSegPanel.choices.parameters import Parameters
-    from TuckerSegPanel.words import wording
-
+    wording = part("words.wording")
+    Parameters = part("choices.parameters").Parameters  # noqa: N806
     assert Parameters.__dict__["device"].allowed == names.DEVICES
     assert Parameters.__dict__["engine"].allowed == names.NAMES
     assert set(wording.device_titles()) == set(names.DEVICES)
@@ -94,21 +92,24 @@ def test_choices_are_the_library_s(panel: Any) -> None:
 def test_weights_are_looked_for_where_the_library_keeps_them(
     panel: Any, home: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from TuckerSegPanel.choices import models
-
+    models = part("choices.models")
     looked: list[Path] = []
     monkeypatch.delenv("TOTALSEG_WEIGHTS_PATH", raising=False)
     monkeypatch.delenv("TOTALSEG_HOME_DIR", raising=False)
     monkeypatch.setenv("HOME", home)
-    monkeypatch.setattr("pathlib.Path.glob", lambda path, _pattern: looked.append(path) or iter(()))
+
+    def look(folder: Path, _pattern: str) -> Iterator[Path]:
+        looked.append(folder)
+        return iter(())
+
+    monkeypatch.setattr("pathlib.Path.glob", look)
     models.installed_models()
     expected = Path("/tmp" if home == "/" else home) / ".totalsegmentator" / "nnunet" / "results"
     assert expected in looked
 
 
 def test_structures_of_the_sample_are_read_from_where_the_library_finds_it(panel: Any) -> None:
-    from TuckerSegPanel.choices import models
-
+    models = part("choices.models")
     assert "liver" in models.structures_of(SAMPLE)
     assert (sample_model_folder() / "dataset.json").is_file()
 
@@ -116,5 +117,5 @@ def test_structures_of_the_sample_are_read_from_where_the_library_finds_it(panel
 def test_panel_opens_where_only_what_slicer_brings_is_installed() -> None:
     paths = f"{ROOT / 'Testing'};{ROOT / 'TuckerSeg'};{ROOT}"
     command = [sys.executable, "-c", IMPORT_THE_PANEL, paths, ",".join(FORBIDDEN), ROOT / "TuckerSeg" / "TuckerSeg.py"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run([str(argument) for argument in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from pytest import MonkeyPatch, TempPathFactory, approx, fixture
+from support.preparing import prepared_model
 from support.trained_folders import make_folder
 
 from TuckerSegLib.decomposition.policies import Relative
@@ -14,7 +15,6 @@ from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.segmentation import agreement
 from TuckerSegLib.segmentation.agreement import known, predicted, with_agreement
 from TuckerSegLib.segmentation.levels import levels
-from TuckerSegLib.segmentation.prepare import make_ready
 from TuckerSegLib.volumes.phantoms import seeds
 
 
@@ -27,7 +27,7 @@ def model(tmp_path_factory: TempPathFactory) -> TrainedModel:
 def test_it_is_measured_once_and_then_known(model: TrainedModel, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     monkeypatch.setattr(seeds, "AGREEMENT", range(2004, 2005))
     cache, policy = Cache(tmp_path), Relative(0.5)
-    level = partial(make_ready, model, policy, cache=cache)
+    level = partial(prepared_model, model, tmp_path, policy)
     assert known(model, policy.settings, cache) is None
     assert with_agreement(levels(model, (1.0, 0.5)), model, cache)[1].agreement is None
     found = predicted(model, policy.settings, level, cache)

@@ -22,10 +22,14 @@ import numpy.typing as npt
 import pytest
 from support.geometries import rotation
 from support.paths import DATA, ROOT
+from support.preparing import prepared_model
 from support.trained_folders import totalsegmentator_297, totalsegmentator_task
 
 from TuckerSegLib.models.totalsegmentator import tasks as totalsegmentator
-from TuckerSegLib.models.totalsegmentator.tasks import task
+from TuckerSegLib.models.totalsegmentator.tasks import Network, task
+from TuckerSegLib.models.totalsegmentator.weights import open_network
+from TuckerSegLib.progress import Progress
+from TuckerSegLib.segmentation.prepare import PreparedModel
 from TuckerSegLib.segmentation.tasks.task import segment_task
 from TuckerSegLib.volumes.files import read_volume
 
@@ -228,10 +232,12 @@ def ours(both: Both, case: Case, monkeypatch: pytest.MonkeyPatch) -> npt.NDArray
     for name, value in both.environment().items():
         monkeypatch.setenv(name, value)
     volume = read_volume([both.folder / f"{case.image}.nii.gz"])
+
+    def prepare(network: Network, _: Progress) -> PreparedModel:
+        return prepared_model(open_network(network, case.name), both.folder / "cache")
+
     with changed(case):
-        result = segment_task(
-            volume, case.name, roi_subset=case.roi_subset, remove_small_blobs=case.remove_small_blobs, device="cpu"
-        )
+        result = segment_task(volume, case.name, prepare, case.roi_subset, remove_small_blobs=case.remove_small_blobs)
         assert set(result.label_map.names.values()) == set(case.roi_subset or task(case.name).structures.values())
     assert result.label_map.geometry is volume.geometry
     labels: npt.NDArray[np.unsignedinteger] = result.label_map.labels.T

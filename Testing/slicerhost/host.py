@@ -139,6 +139,11 @@ class Host:
         scene.load(slicer.mrmlScene, Path(path))
         self.process_events()
 
+    def import_scene(self, path: Path | str) -> None:
+        """Beside what is there."""
+        scene.load(slicer.mrmlScene, Path(path), keep=True)
+        self.process_events()
+
     # Gestures
 
     click = staticmethod(gestures.click)

@@ -115,7 +115,13 @@ class PyTorchUtilsLogic:
             self.installTorch()
         return self.torch
 
-    def installTorch(self, askConfirmation=False, forceComputationBackend=None, **_):
+    def installTorch(
+        self,
+        askConfirmation=False,
+        forceComputationBackend=None,
+        torchVersionRequirement=None,
+        torchvisionVersionRequirement=None,
+    ):
         if askConfirmation and not slicer.util.confirmOkCancelDisplay("PyTorch will be downloaded and installed."):
             return None
         pip_install(["torch"])

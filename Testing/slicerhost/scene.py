@@ -93,8 +93,10 @@ def _write(node, folder: Path) -> None:
         storage.WriteData(node)
 
 
-def load(scene, path: Path) -> None:
-    scene.Clear(0)
+def load(scene, path: Path, keep: bool = False) -> None:
+    """Instead of what is there, or, with `keep`, beside it, as *Add data* does."""
+    if not keep:
+        scene.Clear(0)
     scene.SetURL(str(path))
     scene.SetRootDirectory(str(Path(path).parent))
     if not scene.Import(None):

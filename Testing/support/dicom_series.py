@@ -104,7 +104,7 @@ def enhanced(geometry: Geometry, stored: Array, scales: Sequence[tuple[float, fl
     dataset.InstanceNumber, dataset.NumberOfFrames = 1, len(stored)
     direction, (i, j, k) = geometry.direction_lps, geometry.spacing
     orientation = _within(ImageOrientationPatient=list(np.round([*direction[:, 0], *direction[:, 1]], 9)))
-    measures = _within(PixelSpacing=[j, i], SliceThickness=k)
+    measures = _within(PixelSpacing=[j, i], SliceThickness=round(k, 6))
     dataset.SharedFunctionalGroupsSequence = [
         _within(PlaneOrientationSequence=[orientation], PixelMeasuresSequence=[measures])
     ]

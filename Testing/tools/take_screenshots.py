@@ -34,7 +34,7 @@ def main() -> None:
 
 def _empty(host: Any, panel: Any) -> None:
     host.drag(panel.ui.levelSlider, LEVEL)
-    assert host.wait_until(lambda: "FLOPs" in panel.ui.savingsLabel.text, PATIENCE)
+    assert host.wait_until(lambda: "FLOPs" in panel.ui.expectedLabel.toolTip, PATIENCE)
     _take(host, panel, "empty")
 
 

@@ -19,19 +19,21 @@ import SimpleITK as sitk  # noqa: N813
 import torch
 from pytest import MonkeyPatch, TempPathFactory, fixture, mark, raises
 from support.paths import ROOT
+from support.preparing import prepared_model
 from support.trained_folders import make_folder
 from torch import Tensor, nn
 from torch.nn import functional
 from typer.testing import CliRunner
 
 from TuckerSegLib.cli.main import app
-from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.decomposition.policies import RankPolicy, Relative, Settings
 from TuckerSegLib.decomposition.tucker import Convolution, Ranks
-from TuckerSegLib.errors import InputError, ModelError, TuckerSegError
+from TuckerSegLib.errors import Cancelled, InputError, ModelError, TuckerSegError
 from TuckerSegLib.models.compressed import compressed, load, save
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
-from TuckerSegLib.segmentation.one_model import segment
+from TuckerSegLib.progress import Event, Progress
+from TuckerSegLib.segmentation.one_model import run
 from TuckerSegLib.training import state
 from TuckerSegLib.training.fast import for_training, in_order
 from TuckerSegLib.training.finetune import distill, train
@@ -53,10 +55,10 @@ def write_image(path: Path, seed: int, voxels: int = 24) -> None:
     sitk.WriteImage(image, path)
 
 
-class AllButTheHead:
+class AllButTheHead(RankPolicy):
     """A policy that leaves a layer whole, as some do."""
 
-    settings: dict[str, str | int | float] = {"policy": "all but the head"}  # noqa: RUF012
+    settings: Settings = {"policy": "all but the head"}  # noqa: RUF012
 
     def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
         ranks = Relative(0.4, minimum=2).choose(layers)
@@ -130,7 +132,7 @@ def test_it_comes_closer_to_the_original_without_labels(
 ) -> None:
     epochs: list[Epoch] = []
     training = replace(QUICK, epochs=6, iterations=15)
-    trained = distill(level, original, images, tmp_path, training, device="cpu", told=epochs.append)
+    trained = distill(level, original, images, tmp_path, training, device="cpu", on_epoch=epochs.append)
     assert epochs[-1].validation_loss < 0.8 * epochs[0].validation_loss
     assert epochs[-1].dice > epochs[0].dice
     assert agreement(trained, original) > agreement(level, original) + 0.05
@@ -141,7 +143,7 @@ def test_every_kind_of_network_learns(options: dict[str, Any], images: list[str]
     original = open_folder(make_folder(tmp_path, labels=LABELS, features=(6, 8, 10), **options))
     epochs: list[Epoch] = []
     level = compressed(original, Relative(0.4, minimum=2))
-    distill(level, original, images, tmp_path / "work", QUICK, device="cpu", told=epochs.append)
+    distill(level, original, images, tmp_path / "work", QUICK, device="cpu", on_epoch=epochs.append)
     assert epochs[-1].validation_loss < epochs[0].validation_loss
 
 
@@ -159,11 +161,11 @@ def test_what_is_frozen_stays_and_the_rest_does_not(
 
 
 def stopping_after(epoch: int) -> Callable[[Epoch], None]:
-    def told(done: Epoch) -> None:
+    def stop(done: Epoch) -> None:
         if done.number == epoch:
             raise KeyboardInterrupt
 
-    return told
+    return stop
 
 
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
@@ -171,9 +173,29 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(
 ) -> None:
     whole = distill(level, original, images, tmp_path / "whole", QUICK, device="cpu")
     with raises(KeyboardInterrupt):
-        distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", told=stopping_after(2))
+        distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", on_epoch=stopping_after(2))
     resumed = distill(level, original, images, tmp_path / "parts", QUICK, device="cpu")
     assert same(whole, resumed) and not same(whole, level)
+
+
+def test_a_cancelled_training_goes_on_from_its_last_epoch(
+    level: TrainedModel, original: TrainedModel, images: list[str], tmp_path: Path
+) -> None:
+    whole = distill(level, original, images, tmp_path / "whole", QUICK, device="cpu")
+    told: list[Event] = []
+    progress = Progress(told.append)
+
+    def cancel(_: Epoch) -> None:
+        progress.cancel()
+
+    with raises(Cancelled):
+        distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", progress=progress, on_epoch=cancel)
+    assert state.load(tmp_path / "parts" / STATE).record["epoch"] == 1
+    assert {event.stage for event in told} == {"images"} and (told[-1].number, told[-1].count) == (3, 3)
+    resumed = distill(level, original, images, tmp_path / "parts", QUICK, device="cpu", progress=Progress(told.append))
+    assert same(whole, resumed)
+    trained = [event.fraction for event in told if event.stage == "train"]
+    assert trained == sorted(trained) and trained[-1] == 1.0
 
 
 def test_another_seed_gives_another_network(
@@ -191,7 +213,7 @@ def test_an_interrupted_training_does_not_go_on_with_other_settings(
     level: TrainedModel, original: TrainedModel, images: list[str], tmp_path: Path
 ) -> None:
     with raises(KeyboardInterrupt):
-        distill(level, original, images, tmp_path, QUICK, device="cpu", told=stopping_after(1))
+        distill(level, original, images, tmp_path, QUICK, device="cpu", on_epoch=stopping_after(1))
     with raises(InputError, match="other settings"):
         distill(level, original, images, tmp_path, replace(QUICK, learning_rate=1e-4), device="cpu")
 
@@ -201,7 +223,7 @@ def test_it_stops_when_nothing_improves(
 ) -> None:
     epochs: list[Epoch] = []
     idle = replace(QUICK, learning_rate=1e-30, epochs=50, iterations=1, patience=2)
-    distill(level, original, images, tmp_path, idle, device="cpu", told=epochs.append)
+    distill(level, original, images, tmp_path, idle, device="cpu", on_epoch=epochs.append)
     assert len(epochs) == 3
 
 
@@ -210,14 +232,14 @@ def test_it_stops_when_the_time_is_over(
 ) -> None:
     epochs: list[Epoch] = []
     short = replace(QUICK, epochs=10_000, minutes=0.02)
-    distill(level, original, images, tmp_path, short, device="cpu", told=epochs.append)
+    distill(level, original, images, tmp_path, short, device="cpu", on_epoch=epochs.append)
     assert 1 <= len(epochs) < 100 and epochs[-1].seconds < 5
 
 
 def test_the_best_epoch_is_kept(level: TrainedModel, original: TrainedModel, images: list[str], tmp_path: Path) -> None:
     epochs: list[Epoch] = []
     wild = replace(QUICK, learning_rate=0.3, iterations=20, epochs=2)
-    trained = distill(level, original, images, tmp_path, wild, device="cpu", told=epochs.append)
+    trained = distill(level, original, images, tmp_path, wild, device="cpu", on_epoch=epochs.append)
     best = min(epochs, key=lambda epoch: epoch.validation_loss)
     assert trained.compression and trained.compression.policy["epochs"] == best.number
 
@@ -233,7 +255,11 @@ def test_a_trained_model_is_an_ordinary_file(
     assert opened.compression.policy != level.compression.policy, "engines would take one for the other"
     voxels = np.random.default_rng(0).normal(0, 100, (1, 20, 20, 20)).astype(np.float32)
     geometry = Geometry.from_lps((20, 20, 20), np.full(3, 1.5), np.zeros(3), np.eye(3))
-    assert segment(Volume(voxels, geometry), opened, device="cpu").label_map.labels.shape == (20, 20, 20)
+    assert run(prepared_model(opened, tmp_path / "cache"), Volume(voxels, geometry)).label_map.labels.shape == (
+        20,
+        20,
+        20,
+    )
 
 
 def test_nnunets_own_loop_learns_from_labels(
@@ -242,7 +268,7 @@ def test_nnunets_own_loop_learns_from_labels(
     monkeypatch.setenv("nnUNet_n_proc_DA", "0")
     epochs: list[Epoch] = []
     training = Training(learning_rate=1e-2, epochs=2, iterations=10)
-    trained = train(level, dataset, tmp_path, training, device="cpu", told=epochs.append)
+    trained = train(level, dataset, tmp_path, training, device="cpu", on_epoch=epochs.append)
     assert [epoch.number for epoch in epochs] == [1, 2]
     assert epochs[1].train_loss < epochs[0].train_loss
     assert not same(trained, level)
@@ -255,7 +281,7 @@ def test_learning_from_labels_can_be_interrupted_too(
     training = Training(learning_rate=1e-3, epochs=2, iterations=2)
     whole = train(level, dataset, tmp_path / "whole", training, device="cpu")
     with raises(KeyboardInterrupt):
-        train(level, dataset, tmp_path / "parts", training, device="cpu", told=stopping_after(1))
+        train(level, dataset, tmp_path / "parts", training, device="cpu", on_epoch=stopping_after(1))
     assert same(whole, train(level, dataset, tmp_path / "parts", training, device="cpu"))
 
 

@@ -15,6 +15,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from support.dicom_series import right_handed, write_series
 from support.geometries import SHAPE, labels_with_gaps, oblique, rotation, world
 from support.images import (
     FORMATS,
@@ -98,6 +99,27 @@ def test_any_file_name_can_be_read_and_written(tmp_path: Path, suffix: str, name
     np.testing.assert_array_equal(read_volume([folder / f"image{suffix}"]).voxels[0], VOXELS)
     write_segmentation(labels_with_gaps(oblique()), out)
     assert read_volume([out]).voxels.max() == 117
+
+
+WITHOUT_ITK = """
+import sys
+from pathlib import Path
+sys.modules["SimpleITK"] = None
+from TuckerSegLib.volumes.files import read_volume, write_segmentation
+from TuckerSegLib.volumes.volume import LabelMap
+for name in sys.argv[1:]:
+    volume = read_volume([Path(name)])
+for suffix in (".nii.gz", ".nrrd", ".mha", ".seg.nrrd"):
+    write_segmentation(LabelMap(volume.voxels[0].astype("uint16"), volume.geometry, {}), Path(name + suffix))
+"""
+
+
+def test_no_file_name_is_given_to_itk(tmp_path: Path) -> None:
+    """Under Windows it takes names in the ANSI code page, and opens no file in the folder of a user called Müller."""
+    paths = [written(tmp_path, f"image{suffix}") for suffix in FORMATS]
+    paths.append(write_series(tmp_path / "dicom", right_handed(oblique()))[0])
+    done = subprocess.run([sys.executable, "-c", WITHOUT_ITK, *paths], cwd=ROOT, text=True, capture_output=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", ["Hüfte links", "肝臓", "tumor [core]", "a:=b", "x\\ny", "two\nlines", "\udcfc"])

@@ -71,3 +71,14 @@ def test_voxel_counts_name_the_labels_that_occur_without_the_background() -> Non
     label_map = LabelMap(labels, Geometry(SHAPE, np.eye(4)), {5: "absent"})
     assert label_map.voxel_counts() == {7: 1, 300: 3}
     assert LabelMap(np.zeros(SHAPE, np.uint8), label_map.geometry).voxel_counts() == {}
+
+
+@pytest.mark.parametrize(("moved", "same"), [(0.0, True), (5e-4, True), (2e-3, False)])
+def test_grids_are_the_same_where_their_voxels_are_within_a_micrometre(moved: float, same: bool) -> None:
+    matrix = np.eye(4)
+    matrix[0, 3] = moved
+    assert Geometry(SHAPE, np.eye(4)).is_same_grid(Geometry(SHAPE, matrix)) is same
+
+
+def test_grids_of_different_shapes_differ() -> None:
+    assert not Geometry(SHAPE, np.eye(4)).is_same_grid(Geometry((*SHAPE[:2], SHAPE[2] + 1), np.eye(4)))

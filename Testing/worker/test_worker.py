@@ -18,7 +18,6 @@ import pytest
 from support.paths import ROOT
 from support.trained_folders import make_folder
 
-from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import (
     Cancelled,
     InputError,
@@ -29,11 +28,10 @@ from TuckerSegLib.errors import (
     WorkerError,
 )
 from TuckerSegLib.models.cache import Cache
-from TuckerSegLib.models.opening import open_model
-from TuckerSegLib.segmentation.one_model import segment
+from TuckerSegLib.segmentation.recent import Recent
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.result import Segmentation
-from TuckerSegLib.segmentation.session import Recent
+from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.volumes.dice import mean_dice
 from TuckerSegLib.volumes.phantoms.phantom import phantom
 from TuckerSegLib.volumes.phantoms.seeds import TESTS
@@ -125,9 +123,11 @@ class TestSegmenting:
     def test_gives_what_the_library_gives(self, client: Client, model: str, factor: float, dtype: str) -> None:
         volume = scan(dtype=dtype)
 
-        finished = client.segment(volume, Request(model, factor, engine="torch")).wait()
+        request = Request(model, factor, engine="torch")
 
-        expected = segment(volume, open_model(model), Relative(factor)).label_map
+        finished = client.segment(volume, request).wait()
+
+        expected = Session().segment(volume, request).label_map
         np.testing.assert_array_equal(finished.label_map.labels, expected.labels)
         np.testing.assert_array_equal(finished.label_map.geometry.ijk_to_ras, volume.geometry.ijk_to_ras)
         assert finished.label_map.names == expected.names
@@ -250,7 +250,7 @@ class TestWarmth:
 
         after = client.segment(scan(), Request(str(folder))).wait().label_map.labels
 
-        expected = segment(scan(), open_model(str(folder))).label_map.labels
+        expected = Session().segment(scan(), Request(str(folder))).label_map.labels
         np.testing.assert_array_equal(after, expected)
         assert (after != before).any()
 

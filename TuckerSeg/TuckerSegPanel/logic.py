@@ -14,6 +14,7 @@ from TuckerSegLib.worker.client import Client
 from .choices import measurements, settings
 from .choices.measurements import Measurements
 from .choices.options import request_of
+from .runs.idle import IdleTimer
 from .runs.phantom import make_phantom
 from .runs.run import Advance, Run, Step, Steps
 from .runs.runner import Listener, Runner, ignore
@@ -37,6 +38,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         self.segmenting = Segmenting(self.client, self.measurements)
         self._run: Run | None = None
         self._runner = Runner()
+        self._idle = IdleTimer(self.client)
 
     def process(
         self,
@@ -97,6 +99,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         if self.busy:
             raise InputError(_("A segmentation is running already: wait for it or cancel it."))
         self._run = listener.run
+        self._idle.start(listener.run)
         self._runner.start(listener)
 
     def wait(self, run: Run) -> Any:
@@ -115,12 +118,15 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
 
     def ask(self, method: str, finished: Callable[[Any], None], **arguments: Any) -> None:
         """One of the worker's other methods, such as "levels"; where that fails, nobody is told."""
-        self._runner.start(Listener(Run(self._call(method, arguments)), finished=finished))
+        run = Run(self._call(method, arguments))
+        self._idle.start(run)
+        self._runner.start(Listener(run, finished=finished))
 
     def close(self) -> None:
         """Ends the worker and whatever it is doing; a later call starts a new one."""
         self.cancel()
         self._runner.forget()
+        self._idle.stop()
         self.client.close()
 
     def _call(self, method: str, arguments: dict[str, Any]) -> Steps:

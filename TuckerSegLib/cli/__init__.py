@@ -1,1 +1,1 @@
-"""`tuckerseg`: one file a command."""
+"""The command `tuckerseg`: one file for each of its commands."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Json
+
 if TYPE_CHECKING:
     from ..evaluation.speed.file_to_file import Measured
     from ..evaluation.speed.one_patch import Timed
@@ -15,7 +17,7 @@ app = typer.Typer(help="Measure on this computer what the documents claim.", no_
 @app.command()
 def compression(
     model: Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")] = "sample",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Seconds that each level takes to make, and to load from the cache after that."""
     from ..evaluation.speed import levels_made
@@ -44,15 +46,15 @@ def pipeline(
         list[float] | None, typer.Option("--factor", "-f", help="May be repeated; 1, 0.5, 0.3 and 0.1 otherwise.")
     ] = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed runs of each program.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """From file to file, beside TotalSegmentator or nnU-Net: seconds, memory and agreement."""
     from ..evaluation.speed import file_to_file
     from ..evaluation.speed.computer import computer
     from . import console
 
-    with console.json_alone(as_json), console.errors.status("") as status:
-        found = file_to_file.pipeline(model, image, factor or file_to_file.FACTORS, repeats, status.update)
+    with console.json_alone(as_json), console.progress_bar() as progress:
+        found = file_to_file.pipeline(model, image, factor or file_to_file.FACTORS, repeats, progress)
     if as_json:
         console.write_json(file_to_file.as_json(model, image, found))
         return
@@ -65,7 +67,7 @@ def pipeline(
 def layers(
     model: Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")] = "sample",
     factor: Annotated[float, typer.Option("--factor", "-f", help="The level, below 1.")] = 0.3,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Every layer alone: in plain PyTorch, in the fused engine as it is, and decomposed."""
     from ..errors import InputError
@@ -74,11 +76,11 @@ def layers(
     from ..models.opening import open_model
     from . import console
 
-    with console.json_alone(as_json), console.errors.status("") as status:
+    with console.json_alone(as_json), console.progress_bar() as progress:
         if not 0 < factor < 1:
             raise InputError(f"A factor of {factor:g} decomposes nothing: choose one below 1, such as 0.3.")
         opened = open_model(model)
-        found = each_layer.layers(opened, factor, status.update)
+        found = each_layer.layers(opened, factor, progress)
     if as_json:
         console.write_json(each_layer.as_json(model, factor, found))
         return
@@ -114,7 +116,7 @@ def network(
         Path | None, typer.Option("--image", "-i", help="NIfTI file: every level's agreement with the original on it.")
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="A PNG or SVG of seconds against parameters and agreement.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """One patch through the network: each level beside the original as nnU-Net runs it."""
     from ..decomposition.published import LEVELS
@@ -125,8 +127,9 @@ def network(
 
     if plot:
         check_plot(plot)
-    with console.json_alone(as_json), console.errors.status("") as status:
-        found = one_patch.network(model, factor or LEVELS, repeats, exact_ranks, engine, errors, status.update, image)
+    options = one_patch.Options(repeats, exact_ranks, engine, errors, image)
+    with console.json_alone(as_json), console.progress_bar() as progress:
+        found = one_patch.network(model, factor or LEVELS, options, progress)
     if plot:
         one_patch.draw(found, plot)
     if as_json:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
-from .compress import _settings
 from .options import Json
 
 app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
@@ -24,14 +23,14 @@ def cache_list(as_json: Json = False) -> None:
         listed = [{"model": e.model, "policy": dict(e.policy), "bytes": e.size, "path": str(e.path)} for e in entries]
         console.write_json({"folder": str(cache.folder), "limit": cache.limit, "entries": listed})
         return
-    rows = [(e.model, _settings(e.policy), console.size(e.size)) for e in entries]
+    rows = [(e.model, console.policy(e.policy), console.size(e.size)) for e in entries]
     title = f"{cache.folder}, at most {console.size(cache.limit)}"
     console.write_table(title, ("Model", "Policy", "Size"), rows)
 
 
 @app.command("clear")
 def cache_clear(as_json: Json = False) -> None:
-    """Remove all compressed networks and what engines made of them; they are made again when needed."""
+    """Remove all compressed networks and what engines made of them; they are made again when they are needed."""
     from ..models.cache import Cache
     from ..store import Store
     from . import console
@@ -45,7 +44,7 @@ def cache_clear(as_json: Json = False) -> None:
 
 @app.command("path")
 def cache_path(as_json: Json = False) -> None:
-    """Print the folder the compressed networks are in."""
+    """Print the folder that holds the compressed networks."""
     from ..models.cache import Cache
     from . import console
 

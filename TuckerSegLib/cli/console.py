@@ -31,6 +31,8 @@ _STAGES = {
     "calibrate": "Looking at what the network answers",
     "compress": "Compressing the network",
     "download": "Downloading",
+    "images": "Preprocessing the images",
+    "train": "Training",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
     "postprocess": "Resampling the labels",
@@ -59,6 +61,11 @@ def say_error(sentence: str) -> None:
 
 def say_warning(sentence: str) -> None:
     """As `show_warnings` shows them, for a warning of another process."""
+    say(sentence)
+
+
+def say(sentence: str) -> None:
+    """One line on standard error, above a progress bar where there is one."""
     errors.print(Text(sentence), soft_wrap=True, highlight=False)
 
 
@@ -108,6 +115,11 @@ def progress_bar() -> Iterator[Progress]:
             bar.update(task, completed=event.fraction, description=stage, left=left)
 
         yield Progress(show)
+
+
+def policy(settings: Mapping[str, object]) -> str:
+    """What a policy is and how it is set, in one line."""
+    return " ".join(f"{value}" if key == "policy" else f"{key} {value}" for key, value in settings.items())
 
 
 def size(count: float) -> str:

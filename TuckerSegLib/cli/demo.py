@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ..decomposition.policies import Relative
 from ..errors import OutputError
-from ..models.opening import open_model
 from ..models.sample import SAMPLE
 from ..progress import Progress
-from ..segmentation.one_model import Result, segment
-from ..segmentation.prepare import ORIGINAL
-from ..segmentation.recipes import fitted_to_scan
+from ..segmentation.request import Request
+from ..segmentation.result import Segmentation
+from ..segmentation.session import Session
 from ..volumes.dice import mean_dice
 from ..volumes.formats.nrrd import write_nrrd
 from ..volumes.output import whole_file
@@ -88,16 +86,16 @@ def run(folder: Path, progress: Progress | None = None) -> Outcome:
     scene = headless_scene()
     node = _add_volume(scene, sample.image, folder / "ct.nrrd")
     volume = volume_from_node(node)
-    model = open_model(SAMPLE)
-    label_maps, outcomes = [], []
-    progress = progress or Progress()
+    session, progress = Session(), progress or Progress()
+    original = count_parameters(session.model(SAMPLE).network_without_data())
+    found, outcomes = [], []
     for number, factor in enumerate(LEVELS):
-        policy = fitted_to_scan(model, volume, Relative(factor)) if factor < 1 else ORIGINAL
-        result = segment(volume, model, policy, engine="fused", progress=progress.part(number, len(LEVELS)))
-        label_maps.append(result.label_map)
-        _keep(result.label_map, node, folder / f"factor_{factor:g}.seg.nrrd")
-        parameters = count_parameters(result.level.network_without_data())
-        outcomes.append(_outcome(factor, parameters, result, sample.truth, label_maps[0]))
+        request = Request(SAMPLE, factor, engine="fused", fit_to_scan=factor < 1)
+        found.append(session.segment(volume, request, progress.part(number, len(LEVELS))))
+        label_maps = [segmentation.label_map for segmentation in found]
+        _keep(label_maps[-1], node, folder / f"factor_{factor:g}.seg.nrrd")
+        parameters = round(original * (1 - found[-1].parameters_removed))
+        outcomes.append(_outcome(factor, parameters, found[-1], sample.truth, label_maps[0]))
     picture = folder / "levels.png"
     draw(sample.image, sample.truth, label_maps, outcomes, picture)
     return Outcome(folder, picture, tuple(outcomes))
@@ -169,7 +167,7 @@ def _outline(axis: "Axes", labels: npt.NDArray[np.unsignedinteger], label_map: L
         axis.contour(labels == label, levels=[0.5], colors=[color], linewidths=0.9)
 
 
-def _outcome(factor: float, parameters: int, result: Result, truth: LabelMap, original: LabelMap) -> LevelOutcome:
+def _outcome(factor: float, parameters: int, result: Segmentation, truth: LabelMap, original: LabelMap) -> LevelOutcome:
     labels = result.label_map.labels
     return LevelOutcome(
         factor,

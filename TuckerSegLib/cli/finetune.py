@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import Cancelled, InputError, OutputError
+from ..errors import Cancelled, InputError
+from .options import Json, folds_of
 
 if TYPE_CHECKING:
     from ..models.nnunet import TrainedModel
@@ -22,7 +23,9 @@ def finetune(
     model: Annotated[
         str, typer.Option("--model", "-m", help="The original: sample, a task of one network, or a trained folder.")
     ] = "sample",
-    start: Annotated[Path | None, typer.Option(help="Its compressed form, a .tuckerseg file; else made here.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Its compressed form, a .tuckerseg file; otherwise it is made here.")
+    ] = None,
     images: Annotated[
         list[str] | None,
         typer.Option(help="Learn from the original's answers on these: phantoms, a file or a folder (repeatable)."),
@@ -33,35 +36,39 @@ def finetune(
     policy: Annotated[str, typer.Option("--policy", "-p", help="Without --start: as in compress.")] = "relative",
     factor: Annotated[float | None, typer.Option("--factor", "-f", help="Without --start: as in compress.")] = None,
     calibrate: Annotated[list[str] | None, typer.Option(help="Without --start: as in compress.")] = None,
-    fold: Annotated[str | None, typer.Option(help="The fold that is compressed and trained; the first.")] = None,
+    fold: Annotated[
+        str | None, typer.Option(help="The fold that is compressed and trained, for models with several.")
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="1e-5 with --dataset, 3e-3 with --images.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="At most so many; 50 with --dataset, 100 with --images.")] = None,
-    iterations: Annotated[int | None, typer.Option(help="An epoch's; 250 with --dataset, 100 with --images.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Train for at most so long, images prepared.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="At most so many epochs; 50 with --dataset, 100 with --images.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Iterations an epoch; 250 with --dataset, 100 with --images.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Train for at most so many minutes, once the images are preprocessed.")
+    ] = None,
     patience: Annotated[int | None, typer.Option(help="Stop after so many epochs without a lower loss.")] = None,
     freeze: Annotated[
         list[str] | None, typer.Option(help="Keep cores, factors, norms or others as they are (repeatable).")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Of the answers learnt from, with --images; 1.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
+    temperature: Annotated[
+        float | None, typer.Option(help="Temperature of the answers that are learnt from, with --images; 1.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is random.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Train a compressed network, with labels or without, and write it as one file."""
-    from ..models.compressed import save
-    from ..models.dataset import SUFFIX
+    from ..models.compressed import write
     from ..training.finetune import distill, train
     from ..training.settings import DISTILLATION, Training
-    from ..volumes.output import check_writable, whole_file
     from . import console
 
     with console.json_alone(as_json):
-        if output.suffix != SUFFIX:
-            raise OutputError(f"{output} has another suffix than a compressed model: end it in {SUFFIX}.")
-        check_writable(output)
-        if bool(images) == bool(dataset):
-            raise InputError("Name what to learn from: either --images or --dataset.")
+        _check(output, images, dataset)
         given: dict[str, Any] = {
             "learning_rate": learning_rate, "epochs": epochs, "iterations": iterations, "minutes": minutes,
             "patience": patience, "freeze": tuple(freeze or ()), "temperature": temperature, "seed": seed,
@@ -71,31 +78,41 @@ def finetune(
         original = _opened(model, fold)
         level = _level(original, start, policy, factor, calibrate)
         history: list[Epoch] = []
-        with _kept(work), console.errors.status("Preparing the images") as status:
 
-            def prepared(done: int, count: int) -> None:
-                status.update(f"{done} of {count} images prepared")
+        def note(epoch: "Epoch") -> None:
+            history.append(epoch)
+            console.say(_line(epoch))
 
-            def told(epoch: "Epoch") -> None:
-                history.append(epoch)
-                status.update(_line(epoch))
-                if not console.errors.is_terminal:
-                    print(_line(epoch), file=console.errors.file, flush=True)
-
-            if images:
-                done = distill(level, original, images, work, training, device=device, prepared=prepared, told=told)
+        with _resumable(work), console.progress_bar() as progress:
+            if dataset:
+                done = train(level, dataset, work, training, device=device, progress=progress, on_epoch=note)
             else:
-                assert dataset is not None
-                done = train(level, dataset, work, training, device=device, prepared=prepared, told=told)
-            with whole_file(output) as partial:
-                save(done, partial)
+                sources = images or []
+                done = distill(
+                    level, original, sources, work, training, device=device, progress=progress, on_epoch=note
+                )
+        write(done, output)
         shutil.rmtree(work, ignore_errors=True)
+    _show(done, output, history, as_json)
+
+
+def _check(output: Path, images: list[str] | None, dataset: Path | None) -> None:
+    from ..models.compressed import check_output
+
+    check_output(output)
+    if bool(images) == bool(dataset):
+        raise InputError("Name what to learn from: either --images or --dataset.")
+
+
+def _show(done: "TrainedModel", output: Path, history: "list[Epoch]", as_json: bool) -> None:
+    from . import console
+
     assert done.compression is not None
+    policy = dict(done.compression.policy)
     if as_json:
-        epochs_done = [vars(epoch) for epoch in history]
-        console.write_json({"output": str(output), "policy": dict(done.compression.policy), "epochs": epochs_done})
-        return
-    print(f"{output}: epoch {done.compression.policy['epochs']} was best, {console.size(output.stat().st_size)}")
+        console.write_json({"output": str(output), "policy": policy, "epochs": [vars(epoch) for epoch in history]})
+    else:
+        print(f"{output}: epoch {policy['epochs']} was best, {console.size(output.stat().st_size)}")
 
 
 def _settings(default: "Training", given: dict[str, Any]) -> "Training":
@@ -105,7 +122,7 @@ def _settings(default: "Training", given: dict[str, Any]) -> "Training":
 def _opened(model: str, fold: str | None) -> "TrainedModel":
     from ..models.opening import open_model
 
-    return open_model(model, None if fold is None else [int(fold) if fold.isdecimal() else fold])
+    return open_model(model, list(folds_of([fold])) if fold else None)
 
 
 def _level(
@@ -114,7 +131,7 @@ def _level(
     """The compressed network to begin with."""
     from ..models.cache import Cache
     from ..models.opening import open_model
-    from ..segmentation.recipes import fitted_on, policy_of
+    from ..segmentation.named_policies import fitted_on, policy_of
 
     if start is not None:
         return open_model(start)
@@ -125,7 +142,7 @@ def _level(
 
 
 def _work(output: Path, resume: bool) -> Path:
-    """The folder beside the output that an interrupted training is in."""
+    """The folder beside the output that holds an interrupted training."""
     from ..training.trainer import STATE
 
     work = output.with_suffix(".training")
@@ -138,8 +155,8 @@ def _work(output: Path, resume: bool) -> Path:
 
 
 @contextmanager
-def _kept(work: Path) -> Iterator[None]:
-    """Tells, when a training is cancelled, how it goes on."""
+def _resumable(work: Path) -> Iterator[None]:
+    """Say, where a training is cancelled, how it goes on."""
     from ..training.trainer import STATE
 
     try:

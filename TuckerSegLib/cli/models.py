@@ -1,16 +1,16 @@
-"""`tuckerseg models`: what is on this computer, and how more of it comes here."""
+"""`tuckerseg models`: the models on this computer, and how to get more."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import Json
+
 if TYPE_CHECKING:
     from ..models.totalsegmentator.tasks import Task
 
 app = typer.Typer(help="The models on this computer, and TotalSegmentator's tasks.", invoke_without_command=True)
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")]
 
 
 @app.callback()
@@ -54,7 +54,7 @@ def install(
 
 @app.command("import")
 def import_(
-    archive: Annotated[Path, typer.Argument(metavar="FILE.zip", help="As TotalSegmentator's releases have them.")],
+    archive: Annotated[Path, typer.Argument(metavar="FILE.zip", help="An archive from TotalSegmentator's releases.")],
     as_json: Json = False,
 ) -> None:
     """Unpack weights that were downloaded on another computer."""

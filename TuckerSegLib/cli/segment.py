@@ -2,24 +2,24 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import Cancelled, InputError, NotEnoughMemory, OutputError, WorkerError
+from ..segmentation.request import Request
 from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES, check_output
+from .options import Fold, Json, Model, folds_of, of_request
+from .summaries import Summary, show, summary_of
 
 if TYPE_CHECKING:
     from ..progress import Progress
-    from ..segmentation.request import Request
     from ..segmentation.result import Segmentation
-    from ..volumes.volume import LabelMap, Volume
+    from ..volumes.volume import Volume
 
-Summary = dict[str, Any]
-
-Segmenter = Callable[["Volume", "Request", "Progress"], "Segmentation"]
+Segmenter = Callable[["Volume", Request, "Progress"], "Segmentation"]
 
 _OF_ONE_SCAN = (InputError, NotEnoughMemory, WorkerError)
 """What can be wrong with one scan of many; everything else would be wrong with all of them."""
@@ -42,41 +42,23 @@ def segment(
             help="A .seg.nrrd segmentation, a .nii.gz, .nrrd or .mha label map, or a folder for many.",
         ),
     ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="sample, a task of TotalSegmentator's such as total-fast, a trained nnU-Net's folder, "
-            "a .tuckerseg file.",
-        ),
-    ] = "sample",
-    factor: Annotated[
-        float,
-        typer.Option("--factor", "-f", help="Share of each layer's channels kept, in (0, 1]; 1 is the original."),
-    ] = 1.0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    engine: Annotated[
-        str, typer.Option(help="auto (the fastest on this computer), fused, openvino or torch.")
-    ] = "auto",
+    model: Model = Request.model,
+    factor: Annotated[float, of_request("factor", "--factor", "-f")] = Request.factor,
+    device: Annotated[str, of_request("device", "--device")] = Request.device,
+    engine: Annotated[str, of_request("engine", "--engine")] = Request.engine,
     channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
-    fold: Annotated[list[str] | None, typer.Option(help="Use this fold only (may be repeated); all otherwise.")] = None,
-    roi_subset: Annotated[str, typer.Option(help="Only these structures, such as liver,spleen; all otherwise.")] = "",
+    fold: Fold = None,
+    roi_subset: Annotated[str, of_request("structures", "--roi-subset")] = "",
     standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
     suffix: Annotated[str, typer.Option(help="Of the files in an output folder.")] = SEGMENTATION_SUFFIX,
-    exact_ranks: Annotated[
-        bool, typer.Option("--exact-ranks", help="The published ranks, not those that are fast on this computer.")
-    ] = False,
-    fit: Annotated[
-        bool, typer.Option("--fit", help="Fit the compressed layers to this scan: slower at first, more accurate.")
-    ] = False,
+    exact_ranks: Annotated[bool, of_request("exact_ranks", "--exact-ranks")] = Request.exact_ranks,
+    fit: Annotated[bool, of_request("fit_to_scan", "--fit")] = Request.fit_to_scan,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run without the worker and its memory settings.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Segment a volume, or several into a folder."""
-    from ..segmentation.request import Request
     from . import console
 
     request = Request(
@@ -84,10 +66,10 @@ def segment(
         factor,
         device,
         engine,
-        structures=tuple(name.strip() for name in roi_subset.split(",") if name.strip()),
+        structures=[name.strip() for name in roi_subset.split(",") if name.strip()],
         exact_ranks=exact_ranks,
+        folds=folds_of(fold),
         fit_to_scan=fit,
-        folds=tuple(int(name) if name.isdecimal() else name for name in fold or []),
     )
     with console.json_alone(as_json):
         if len(images) == 1 and not output.is_dir():
@@ -98,7 +80,7 @@ def segment(
     if as_json:
         console.write_json(summary)
     else:
-        _show(summary)
+        show(summary)
     if summary.get("failed"):
         raise typer.Exit(2)
 
@@ -132,7 +114,7 @@ def _stem(image: Path) -> str:
     return image.name[: -len(suffix)] if suffix else image.resolve().name
 
 
-def _segment_file(scan: Scan, request: "Request", standard_names: bool, in_process: bool) -> Summary:
+def _segment_file(scan: Scan, request: Request, standard_names: bool, in_process: bool) -> Summary:
     from . import console
 
     try:
@@ -142,7 +124,7 @@ def _segment_file(scan: Scan, request: "Request", standard_names: bool, in_proce
         raise Cancelled("Cancelled: nothing was written.") from error
 
 
-def _segment_folder(scans: Sequence[Scan], request: "Request", standard_names: bool, in_process: bool) -> Summary:
+def _segment_folder(scans: Sequence[Scan], request: Request, standard_names: bool, in_process: bool) -> Summary:
     """A scan that cannot be segmented is reported, and does not keep the others from it."""
     from . import console
 
@@ -162,28 +144,28 @@ def _segment_folder(scans: Sequence[Scan], request: "Request", standard_names: b
     return {"segmentations": done, "failed": failed}
 
 
-def _segment(
-    segmenter: Segmenter, scan: Scan, request: "Request", standard_names: bool, progress: "Progress"
-) -> Summary:
+def _segment(segmenter: Segmenter, scan: Scan, request: Request, standard_names: bool, progress: "Progress") -> Summary:
     from ..volumes.files import read_volume, write_segmentation
 
     finished = segmenter(read_volume(scan.channels), request, progress)
     write_segmentation(finished.label_map, scan.output, standard_names)
-    return _summary(finished, scan.output)
+    return summary_of(finished, scan.output)
 
 
 @contextmanager
 def _segmenter(in_process: bool) -> Iterator[Segmenter]:
     """Segments in a worker that ends with the block, or in this process just as the worker does it there."""
     if in_process:
-        yield _segmenter_here()
+        from ..segmentation.session import Session
+
+        yield Session().segment
         return
     from ..worker.client import Client
     from .console import say_warning
 
     client = Client()
 
-    def segment(volume: "Volume", request: "Request", progress: "Progress") -> "Segmentation":
+    def segment(volume: "Volume", request: Request, progress: "Progress") -> "Segmentation":
         finished: Segmentation = client.segment(volume, request).wait(progress)
         for warning in finished.warnings:
             say_warning(warning)
@@ -194,58 +176,3 @@ def _segmenter(in_process: bool) -> Iterator[Segmenter]:
         yield segment
     finally:
         client.close()
-
-
-def _segmenter_here() -> Segmenter:
-    from ..segmentation.result import Segmentation
-    from ..worker.service import Service
-
-    service = Service()
-
-    def segment(volume: "Volume", request: "Request", progress: "Progress") -> Segmentation:
-        answer = service.answer("segment", asdict(request), volume, progress)
-        assert answer.label_map is not None
-        return Segmentation(answer.label_map, **answer.result)
-
-    return segment
-
-
-def _summary(finished: "Segmentation", output: Path) -> Summary:
-    return {
-        "output": str(output),
-        "model": finished.model,
-        "policy": dict(finished.policy),
-        "parameters_removed": finished.parameters_removed,
-        "layers_kept": finished.layers_kept,
-        "cache": "hit" if finished.cache_hit else "miss",
-        "engine": finished.engine,
-        "seconds": dict(finished.seconds),
-        "peak_memory_bytes": finished.peak_memory,
-        "labels": _structures(finished.label_map),
-    }
-
-
-def _structures(label_map: "LabelMap") -> list[Summary]:
-    volume = label_map.geometry.voxel_volume
-    return [
-        {"label": label, "name": label_map.names.get(label, str(label)), "voxels": n, "millilitres": n * volume}
-        for label, n in label_map.voxel_counts().items()
-    ]
-
-
-def _show(summary: Summary) -> None:
-    from . import console
-
-    if "segmentations" in summary:
-        done = summary["segmentations"]
-        lines = [(s["output"], str(len(s["labels"])), f"{sum(s['seconds'].values()):.1f}", s["engine"]) for s in done]
-        console.write_table(f"{len(done)} segmentations", ("File", "Structures", "Seconds", "Engine"), lines)
-        return
-    rows = [(s["name"], f"{s['voxels']:,}", f"{s['millilitres']:.1f}") for s in summary["labels"]]
-    console.write_table(summary["output"], ("Structure", "Voxels", "Millilitres"), rows)
-    stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary["seconds"].items())
-    print(f"{stages}, by {summary['engine']}")
-    if summary["parameters_removed"]:
-        print(
-            f"{summary['parameters_removed']:.0%} of the parameters removed, {summary['layers_kept']} layers kept whole"
-        )

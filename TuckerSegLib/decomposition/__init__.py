@@ -1,1 +1,1 @@
-"""One layer, then one network: Tucker decomposition, and the ranks that it keeps."""
+"""The Tucker decomposition of layers and networks, and the policies that choose its ranks."""

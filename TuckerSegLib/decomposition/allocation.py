@@ -1,8 +1,9 @@
 """Which ranks lose the least of a whole network within a budget.
 
 Each layer offers points: its ranks, what they cost and what error they lead to. The sum of the errors is minimised
-with the sum of the costs bounded: a Lagrangian relaxation, solved exactly by walking the lower convex hulls of all
-layers in the order of their slopes (Shoham and Gersho, IEEE Trans. ASSP 36, 1988), and filled up from all points after.
+while the sum of the costs is bounded. The Lagrangian relaxation of this is solved by walking the lower convex hulls of
+all layers in the order of their slopes (Shoham and Gersho, IEEE Trans. ASSP 36, 1988); what is left of the budget is
+then spent on points off the hulls.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ def curve(costs: Values, errors: Values, dense: float) -> Curve:
 
 
 def _pair(index: int, shape: tuple[int, ...]) -> Ranks | None:
-    """The ranks at a flat index; the one past the last is the layer as it is."""
+    """The ranks at a flat index; the one after the last is the layer as it is."""
     return Ranks(index // shape[1] + 1, index % shape[1] + 1) if index < shape[0] * shape[1] else None
 
 
@@ -50,14 +51,14 @@ def allocate(curves: Mapping[str, Curve], budget: float) -> dict[str, int]:
     """
     chosen = dict.fromkeys(curves, 0)
     left = budget - sum(curve.costs[0] for curve in curves.values())
-    steps = sorted(
-        (step for name, curve in curves.items() for step in _steps(name, curve)), key=lambda step: (step[0], step[1])
+    exchanges = sorted(
+        (exchange for name, curve in curves.items() for exchange in _exchanges(name, curve)), key=lambda one: one[:2]
     )
     stopped = set()
-    for _, name, start, end in steps:
+    for _, name, start, end in exchanges:
         cost = curves[name].costs[end] - curves[name].costs[start]
         if name in stopped or cost > left:
-            stopped.add(name)  # the steps of a layer only fit one after the other
+            stopped.add(name)  # the exchanges of a layer come one after the other
             continue
         chosen[name], left = end, left - cost
     return _filled(curves, chosen, left)
@@ -68,7 +69,7 @@ def total(values: Mapping[str, Values], chosen: Mapping[str, int]) -> float:
     return float(sum(values[name][index] for name, index in chosen.items()))
 
 
-def _steps(name: str, points: Curve) -> list[tuple[float, str, int, int]]:
+def _exchanges(name: str, points: Curve) -> list[tuple[float, str, int, int]]:
     """(slope, layer, from, to) along the lower convex hull; the slopes ascend."""
     hull: list[int] = []
     for index in range(len(points.costs)):
@@ -83,7 +84,7 @@ def _slope(points: Curve, start: int, end: int) -> float:
 
 
 def _filled(curves: Mapping[str, Curve], chosen: dict[str, int], left: float) -> dict[str, int]:
-    """What the hulls leave of the budget, spent on the step that gains most until none fits."""
+    """What the hulls leave of the budget, spent on the exchange that gains most, until none is affordable."""
     while True:
         ends = {n: int(np.searchsorted(c.costs, c.costs[chosen[n]] + left, "right")) - 1 for n, c in curves.items()}
         gains = {n: c.errors[chosen[n]] - c.errors[max(ends[n], chosen[n])] for n, c in curves.items()}

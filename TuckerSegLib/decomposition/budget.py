@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,28 +11,28 @@ from torch import nn
 
 from ..errors import InputError
 from . import allocation
-from .policies import Relative, Settings
+from .policies import RankPolicy, Relative, Settings
 from .spectra import Values, spectral_errors
 from .tucker import Convolution, Ranks
 
 MEASURES = ("parameters", "multiply-adds", "seconds")
-"""What a budget can be given in."""
+"""The units that a budget can be given in."""
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """What a layer takes as it is, and in three parts at each pair of ranks, (O, I)."""
+    """Seconds that a layer takes as it is, and in three parts at each pair of ranks, (O, I)."""
 
     dense: float
     decomposed: Values
 
 
 @dataclass(frozen=True)
-class Budget:
+class Budget(RankPolicy):
     """The ranks that lose the least of all layers together for given parameters, multiply-adds or seconds.
 
-    What a layer loses is predicted by its spectra (`spectral_errors`), or told. Layers may stay as they are, at no
-    loss. (`allocation` for the method.)
+    What a layer loses is predicted from its spectra (`spectral_errors`), unless `errors` says it. Layers may stay as
+    they are, at no loss. The method is described in `allocation`.
 
     Args:
         factor: the budget is what `Relative(factor)` takes, or
@@ -73,6 +73,9 @@ class Budget:
         published = self._largest_published(layers, budget)
         return min((found, published), key=lambda ranks: self.predicted_error(layers, ranks))
 
+    def with_errors(self, predict: Callable[[], Mapping[str, Values]]) -> "Budget":
+        return self if self.errors else replace(self, errors=predict())
+
     def predicted_error(self, layers: Mapping[str, Convolution], ranks: Mapping[str, Ranks]) -> float:
         """What the policy minimises, at any ranks: the sum over layers of their predicted relative squared errors."""
         errors = {name: self._errors(name, layers[name]) for name in ranks}
@@ -96,7 +99,7 @@ class Budget:
         return self.cost(layers, {}) * self.share
 
     def _largest_published(self, layers: Mapping[str, Convolution], budget: float) -> dict[str, Ranks]:
-        """The published ranks that fit, as a candidate: a relaxation may lie above one lucky point."""
+        """The largest published ranks within the budget; the relaxation may do worse than one lucky point."""
         for percent in range(99, 0, -1):
             ranks = Relative(percent / 100).choose(layers)
             if self.cost(layers, ranks) <= budget:
@@ -133,7 +136,7 @@ class Budget:
         return self.seconds[name]
 
     def _digest(self) -> str:
-        """Of all seconds: what was measured elsewhere, or again, leads to other ranks."""
+        """A SHA-256 over all seconds, as what was measured elsewhere, or again, leads to other ranks."""
         found = hashlib.sha256()
         for name, taken in sorted(self.seconds.items()):
             found.update(f"{name} {taken.dense} {taken.decomposed.shape}".encode() + taken.decomposed.tobytes())

@@ -28,8 +28,8 @@ def count_parameters(network: nn.Module) -> int:
 def multiply_adds(network: nn.Module, patch: Sequence[int]) -> dict[str, int]:
     """Multiply-adds by layer for one patch (C, *spatial), counted as fvcore does.
 
-    That is one for each product of a convolution and 5 (4 without affine terms) for each voxel that a normalisation
-    takes. Runs on tensors without data: `network` may be on any device, "meta" too.
+    That is one for each product of a convolution, and 5 (4 without affine terms) for each voxel of a normalisation's
+    input. The network runs on tensors without data, so it may be on any device, "meta" too.
     """
     counts: dict[str, int] = {}
     shell = without_data(network).eval()
@@ -41,7 +41,7 @@ def multiply_adds(network: nn.Module, patch: Sequence[int]) -> dict[str, int]:
 
 
 def input_shapes(network: nn.Module, patch: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """What each convolution is given, (C, *spatial), where the network is given one patch (C, *spatial)."""
+    """The shape of each convolution's input, (C, *spatial), where the network's is one patch (C, *spatial)."""
     shapes: dict[str, tuple[int, ...]] = {}
     shell = without_data(network).eval()
     for name, layer in convolutions(shell).items():
@@ -51,13 +51,16 @@ def input_shapes(network: nn.Module, patch: Sequence[int]) -> dict[str, tuple[in
 
 
 def _run(shell: nn.Module, patch: Sequence[int]) -> None:
-    """For the sake of its hooks."""
+    """Run the network on a patch without data, for the sake of its hooks."""
     with torch.no_grad(), _ShapesAlone():
         shell(torch.empty((1, *patch), device="meta"))
 
 
 class _ShapesAlone(TorchFunctionMode):
-    """On the device "meta" PyTorch imports its compiler for these functions, which takes seconds and memory."""
+    """Works out the shapes of what some functions give, without calling them.
+
+    On the device "meta" PyTorch would import its compiler for them, which takes seconds and memory.
+    """
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if function in (functional.instance_norm, functional.batch_norm, functional.leaky_relu, functional.relu):
@@ -71,7 +74,7 @@ class _ShapesAlone(TorchFunctionMode):
 
 
 def without_data(network: nn.Module) -> nn.Module:
-    """A copy of the network's structure on the device "meta": its tensors have shapes and take no memory."""
+    """A copy of the network's structure on the device "meta", whose tensors have shapes and take no memory."""
     tensors = [*network.parameters(), *network.buffers()]
     return copy.deepcopy(network, {id(t): _shape_of(t) for t in tensors})
 

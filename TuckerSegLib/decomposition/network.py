@@ -1,4 +1,4 @@
-"""One network: choose the ranks, decompose every convolution, swap it in, and say what that did."""
+"""The decomposition of one network: convolutions are decomposed at given ranks, replaced, and reported on."""
 
 import copy
 import time
@@ -13,7 +13,6 @@ from torch import nn
 from ..progress import Progress
 from ..threads import set_threads
 from .counting import convolutions, count_parameters, multiply_adds
-from .policies import RankPolicy
 from .tucker import Convolution, Ranks, TuckerConv, kernel_of
 
 
@@ -32,7 +31,7 @@ class LayerReport:
 
 @dataclass(frozen=True)
 class Report:
-    """What `compress` did. Parameters are those of the whole network, each counted once."""
+    """What a policy did to a network. Parameters are those of the whole network, each counted once."""
 
     layers: tuple[LayerReport, ...]
     parameters_before: int
@@ -50,18 +49,17 @@ class Report:
         return {**asdict(self), "seconds": self.seconds}
 
 
-def compress(
+def decompose(
     network: nn.Module,
-    policy: RankPolicy,
-    *,
+    ranks: Mapping[str, Ranks],
     patch: Sequence[int] | None = None,
-    in_place: bool = False,
     progress: Progress | None = None,
 ) -> tuple[nn.Module, Report]:
-    """Replace the network's convolutions by their decompositions at the policy's ranks.
+    """The network with its convolutions replaced by their decompositions at `ranks`; those without any stay whole.
 
     Args:
-        network: left untouched unless `in_place`; modules registered under several names are replaced under all.
+        network: left untouched; modules registered under several names are replaced under all.
+        ranks: of layers by name, as `convolutions` names them.
         patch: the input's shape as (C, *spatial), to count multiply-adds for.
         progress: told of the stage "compress", layer by layer.
 
@@ -70,31 +68,36 @@ def compress(
     """
     progress = progress or Progress()
     progress.stage("compress")
-    network = network if in_place else copy.deepcopy(network)
-    layers = convolutions(network)
-    ranks = policy.choose(layers)
-    parameters, work = count_parameters(network), patch and multiply_adds(network, patch)
+    small = copy.deepcopy(network)
+    layers = convolutions(small)
     reports = []
     with _one_thread_a_layer() as pool:
         jobs = [pool.submit(_decomposed, name, layer, ranks.get(name)) for name, layer in layers.items()]
         for done, (layer, job) in enumerate(zip(layers.values(), jobs, strict=True)):
             progress.step(done, len(layers))
             replacement, report = job.result()
-            swap(network, {layer: replacement})
+            swap(small, {layer: replacement})
             reports.append(report)
-    work_after = patch and multiply_adds(network, patch)
-    return network, Report(
-        tuple(reports),
-        parameters,
+    return small, report_of(network, small, reports, patch)
+
+
+def report_of(
+    network: nn.Module, small: nn.Module, layers: Sequence[LayerReport], patch: Sequence[int] | None
+) -> Report:
+    """What making `small` of `network` did as a whole, for one patch (C, *spatial)."""
+    before, after = (patch and multiply_adds(one, patch) for one in (network, small))
+    return Report(
+        tuple(layers),
         count_parameters(network),
-        sum(work.values()) if work else None,
-        sum(work_after.values()) if work_after else None,
-        work_after or None,
+        count_parameters(small),
+        sum(before.values()) if before else None,
+        sum(after.values()) if after else None,
+        after or None,
     )
 
 
 def reshape(network: nn.Module, ranks: Mapping[str, Ranks]) -> nn.Module:
-    """Give `network`, in place, the form that `compress` gives it at these ranks, without any weights to speak of.
+    """Give `network`, in place, the form that `decompose` gives it at these ranks, without any weights to speak of.
 
     What a compressed network's stored weights are loaded into.
     """

@@ -1,37 +1,108 @@
-"""How much of each layer is kept: one small class a policy, all behind `RankPolicy`."""
+"""How networks are compressed: `Policy`, what every way has, and one small class for each way to choose ranks."""
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
+from torch import nn
 
 from ..errors import InputError
+from ..progress import Progress
 from . import vbmf
+from .counting import convolutions
+from .network import Report, decompose
 from .published import LEVELS
-from .spectra import Spectra, Values, _both, _tails, spectra_of
+from .spectra import Spectra, Values, spectra_of, tails
 from .tucker import Convolution, Ranks
 
 Settings = dict[str, str | int | float]
 """What a policy is and how it is set, as JSON can hold it; equal settings mean equal ranks for equal weights."""
 
 
-class RankPolicy(Protocol):
-    """Chooses the ranks of a whole network at once."""
-
-    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        """Ranks for each layer that is to be decomposed; a layer that is left out stays as it is."""
-        ...
+class Policy(Protocol):
+    """A way to compress networks; whoever uses one needs not know which it is."""
 
     @property
     def settings(self) -> Settings:
         """The policy's name under "policy" and all its settings."""
         ...
 
+    @property
+    def keeps_all(self) -> bool:
+        """Whether every network stays as it is."""
+        ...
+
+    def compress(
+        self, network: nn.Module, patch: Sequence[int] | None = None, progress: Progress | None = None
+    ) -> tuple[nn.Module, Report]:
+        """A compressed copy of the network and what was done; multiply-adds are counted for a patch (C, *spatial).
+
+        Raises:
+            Cancelled: `progress` was cancelled; at the latest after the current layer.
+        """
+        ...
+
+    def at(self, ranks: Mapping[str, Ranks]) -> "Policy":
+        """The same way to compress, at ranks that were chosen already, such as on the first of several folds."""
+        ...
+
+
+class RankPolicy(ABC):
+    """Chooses the ranks of a whole network at once, at which every layer is decomposed by its weights alone."""
+
+    @abstractmethod
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        """Ranks for each layer that is to be decomposed; a layer that is left out stays as it is."""
+
+    @property
+    @abstractmethod
+    def settings(self) -> Settings:
+        """As every `Policy` has them."""
+
+    @property
+    def keeps_all(self) -> bool:
+        return False
+
+    def compress(
+        self, network: nn.Module, patch: Sequence[int] | None = None, progress: Progress | None = None
+    ) -> tuple[nn.Module, Report]:
+        return decompose(network, self.choose(convolutions(network)), patch, progress)
+
+    def at(self, ranks: Mapping[str, Ranks]) -> "RankPolicy":
+        return Chosen(ranks)
+
+    def with_errors(self, predict: Callable[[], Mapping[str, Values]]) -> "RankPolicy":
+        """The policy for somebody who can predict, at some expense, what each layer loses at each pair of ranks.
+
+        Most policies do not need that, and stay as they are.
+        """
+        return self
+
 
 @dataclass(frozen=True)
-class Relative:
+class Chosen(RankPolicy):
+    """Ranks that were chosen already, by whatever has the settings `made_by`."""
+
+    ranks: Mapping[str, Ranks]
+    made_by: Settings = field(default_factory=dict)
+
+    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
+        return dict(self.ranks)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of what chose them, and a SHA-256 over the ranks."""
+        content = json.dumps(self.ranks, sort_keys=True).encode()
+        return {**self.made_by, "fitted": hashlib.sha256(content).hexdigest()[:16]}
+
+
+@dataclass(frozen=True)
+class Relative(RankPolicy):
     """The published policy: R = clip(ceil(C * factor), minimum, C) for either channel mode of every layer.
 
     A factor of 1 is the original network: nothing is decomposed. (Weber et al., Radiology: AI 2025.)
@@ -49,8 +120,12 @@ class Relative:
             raise InputError(f"A factor of {self.factor:g} is outside (0, 1]: choose one of {_readable(LEVELS)}.")
         _check_minimum(self.minimum)
 
+    @property
+    def keeps_all(self) -> bool:
+        return self.factor == 1
+
     def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        if self.factor == 1:
+        if self.keeps_all:
             return {}
         return {
             name: Ranks(self._rank(layer.out_channels), self._rank(layer.in_channels)) for name, layer in layers.items()
@@ -66,8 +141,8 @@ class Relative:
 
 
 @dataclass(frozen=True)
-class Energy:
-    """Of each channel mode of every layer, the fewest ranks that keep `share` of its squared singular values.
+class Energy(RankPolicy):
+    """The fewest ranks that keep `share` of the squared singular values, in each channel mode of every layer.
 
     The kernel's squared error is then at most 2 (1 - share) of its squared norm (De Lathauwer et al., SIAM J. Matrix
     Anal. Appl. 21, 2000, property 10). A layer that would take more parameters in three parts stays as it is.
@@ -93,19 +168,19 @@ class Energy:
         return {"policy": self.name, **asdict(self)}
 
     def _ranks(self, spectra: Spectra) -> Ranks:
-        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in _both(spectra)))
+        return Ranks(*(max(self._rank(squares), min(self.minimum, len(squares))) for squares in spectra.modes))
 
     def _rank(self, squares: Values) -> int:
-        lost = _tails(squares)
+        lost = tails(squares)
         return int(np.argmax(lost <= (1 - self.share) * lost[0])) or 1
 
 
 @dataclass(frozen=True)
-class Vbmf:
-    """Of each channel mode of every layer, what stands out of the noise, by variational Bayes (`vbmf`).
+class Vbmf(RankPolicy):
+    """The ranks that stand out of the noise by variational Bayes (`vbmf`), in each channel mode of every layer.
 
-    Has no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR 2016,
-    section 3.2, chose ranks so.)
+    There is no share to set. A layer that would take more parameters in three parts stays as it is. (Kim et al., ICLR
+    2016, section 3.2, chose ranks in this way.)
 
     Raises:
         InputError: the minimum is below 1.
@@ -126,7 +201,7 @@ class Vbmf:
 
     def _ranks(self, layer: Convolution) -> Ranks:
         size = layer.weight.numel()
-        return Ranks(*(self._rank(squares, size // len(squares)) for squares in _both(spectra_of(layer))))
+        return Ranks(*(self._rank(squares, size // len(squares)) for squares in spectra_of(layer).modes))
 
     def _rank(self, squares: Values, columns: int) -> int:
         rows = len(squares)

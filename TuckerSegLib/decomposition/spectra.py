@@ -20,30 +20,30 @@ class Spectra:
     into: Values
 
     @property
+    def modes(self) -> tuple[Values, Values]:
+        return self.out, self.into
+
+    @property
     def energy(self) -> float:
-        """The kernel's squared norm: what each of the two sums up to."""
+        """The kernel's squared norm, which the values of either mode sum up to."""
         return float(self.out.sum())
 
 
 def spectra_of(layer: Convolution) -> Spectra:
-    """The spectra of a layer's kernel alone; nothing is known of what it is applied to."""
+    """The spectra of a layer's kernel, whatever it is applied to."""
     return Spectra(_squares(kernel_of(layer), 0), _squares(kernel_of(layer), 1))
 
 
 def spectral_errors(layer: Convolution) -> Values:
-    """(O, I): by the kernel alone, the squared error at each pair of ranks, as a share of what is kept.
+    """(O, I): the squared error at each pair of ranks, as a share of what is kept, by the kernel alone.
 
-    Of the kernel's energy the shares a and b are kept in the two modes, and 1 / (a b) - 1, error to what is kept,
-    bounds its relative squared error; normalisation after a layer scales what is kept up again, error and all, and
-    makes layers of different scale comparable.
+    Where the two modes keep the shares a and b of the kernel's energy, the ratio of what is lost to what is kept is at
+    most 1 / (a b) - 1. That ratio counts because the normalisation after a layer scales what is kept up again, error
+    and all; it also makes layers of different scale comparable.
     """
     tiny = np.finfo(float).tiny
-    out, into = (1 - _tails(s)[1:] / max(float(s.sum()), tiny) for s in _both(spectra_of(layer)))
+    out, into = (1 - tails(s)[1:] / max(float(s.sum()), tiny) for s in spectra_of(layer).modes)
     return 1 / np.maximum(out[:, None] * into, 1e-6) - 1
-
-
-def _both(spectra: Spectra) -> tuple[Values, Values]:
-    return spectra.out, spectra.into
 
 
 def _squares(kernel: Tensor, mode: int) -> Values:
@@ -52,6 +52,6 @@ def _squares(kernel: Tensor, mode: int) -> Values:
     return squares
 
 
-def _tails(squares: Values) -> Values:
+def tails(squares: Values) -> Values:
     """(C + 1,): the sum of what is lost when 0, 1, ... C values are kept; the last is exactly 0."""
     return np.append(np.cumsum(squares[::-1])[::-1], 0.0)

@@ -1,4 +1,4 @@
-"""One layer: the Tucker-2 decomposition of a convolution, and the layer that replaces it.
+"""The Tucker-2 decomposition of one convolution, and the layer that replaces it.
 
 A kernel W of shape (O, I, *spatial) is approximated over its two channel modes only,
 
@@ -35,7 +35,7 @@ _POINTWISE: dict[type[nn.Module], type[nn.Conv2d] | type[nn.Conv3d]] = {
 
 
 class Ranks(NamedTuple):
-    """How many channels the core keeps: `out` of the kernel's O, `into` of its I."""
+    """How many channels the core keeps, `out` of the kernel's O and `into` of its I."""
 
     out: int
     into: int
@@ -50,7 +50,7 @@ class Factors:
     first: Tensor
 
     def kernel(self) -> Tensor:
-        """The kernel they stand for, (O, I, *spatial)."""
+        """The kernel that they stand for, (O, I, *spatial)."""
         return torch.einsum("op,pq...,iq->oi...", self.last, self.core, self.first)
 
 
@@ -77,7 +77,7 @@ class TuckerConv(nn.Module):
 
     @classmethod
     def like(cls, conv: Convolution, ranks: Ranks) -> "TuckerConv":
-        """The layers without the weights: what `conv` becomes at these ranks, on its device, in its type."""
+        """The form that `conv` takes at these ranks, on its device and in its type, with weights yet to be loaded."""
         where: dict[str, Any] = {"device": conv.weight.device, "dtype": conv.weight.dtype}
         pointwise = _POINTWISE[type(conv)]
         options: dict[str, Any] = {
@@ -124,7 +124,7 @@ def checked(conv: Convolution, ranks: Ranks) -> Ranks:
     """`ranks`, if `conv` can be decomposed at them.
 
     Raises:
-        ValueError: if not.
+        ValueError: the ranks are outside 1 to the number of channels, or the convolution is grouped.
     """
     if not is_decomposable(conv):
         raise ValueError(f"{type(conv).__name__} with {conv.groups} groups has no Tucker-2 form here.")
@@ -134,7 +134,7 @@ def checked(conv: Convolution, ranks: Ranks) -> Ranks:
 
 
 def kernel_of(conv: Convolution) -> Tensor:
-    """The kernel as (O, I, *spatial): PyTorch keeps those of transposed convolutions as (I, O, *spatial)."""
+    """The kernel as (O, I, *spatial), though PyTorch keeps those of transposed convolutions as (I, O, *spatial)."""
     weight = conv.weight.detach()
     return weight.transpose(0, 1) if isinstance(conv, _TRANSPOSED) else weight
 
@@ -161,7 +161,7 @@ def _attainable(kernel: Tensor, ranks: Ranks) -> Ranks:
 
 
 def _padded(factors: Factors, ranks: Ranks) -> Factors:
-    """The same kernel at higher ranks: the channels that are added carry nothing."""
+    """The same kernel at higher ranks, with channels added that carry nothing."""
     out, into = factors.core.shape[:2]
     core = factors.core.new_zeros((*ranks, *factors.core.shape[2:]))
     core[:out, :into] = factors.core
@@ -197,7 +197,7 @@ _GRAM_BACKEND = _GramBackend()
 def _backend(backend: PyTorchBackend) -> Iterator[None]:
     """Use a tensorly backend in this thread alone.
 
-    tensorly's own `backend_context` restores the caller's backend for the whole process, not for the thread.
+    The `backend_context` of tensorly itself restores the caller's backend for the whole process, not for the thread.
     """
     before = tensorly.backend.BackendManager.current_backend()
     tensorly.set_backend(backend, local_threadsafe=True)

@@ -35,7 +35,7 @@ def rank(squares: Values, columns: int) -> int:
 
 
 def _threshold(alpha: float) -> float:
-    """x-bar: a component counts where its squared singular value exceeds M sigma^2 x-bar (equation 22)."""
+    """The x-bar of equation 22: a component counts where its squared singular value exceeds M sigma^2 x-bar."""
     tau = brentq(lambda t: _phi(t) + _phi(t / alpha), 1e-9, 1e3)
     return float((1 + tau) * (1 + alpha / tau))
 

@@ -1,1 +1,1 @@
-"""What runs a network."""
+"""The engines that run a network, and the choice of the fastest."""

@@ -41,6 +41,16 @@ class Engine(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether its answers are bit for bit those with which nnU-Net finds its labels."""
+        ...
+
+    @property
+    def has_layer_times(self) -> bool:
+        """Whether `LayerTimes` are its own, so that ranks can be tuned to it."""
+        ...
+
     def supports(self, device: torch.device) -> bool:
         """Whether it is installed and runs on such a device."""
         ...

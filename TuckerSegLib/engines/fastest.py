@@ -1,10 +1,9 @@
 """Which engine runs a network: the one asked for, or the fastest on this computer; another where it fails."""
 
 import logging
-import platform
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -14,56 +13,84 @@ from ..errors import InputError, TuckerSegError, is_lack_of_memory
 from ..progress import Progress
 from ..store import Store
 from .base import Engine, Prepared, Source
+from .devices import devices
 from .fused.engine import FusedEngine
 from .memory import give_back
 from .names import NAMES
 from .openvino import OpenVinoEngine
+from .timing.processor import circumstances
+from .timing.stopwatch import shortest_seconds
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
 
-_ROUNDS = 3
-"""After a first one: what a computer does besides may slow down one run, hardly the best of several."""
-
-_HOPELESS = 2.0
-"""Times the fastest's seconds; a network that takes longer is not run again, once it has run twice."""
-
-_FORMAT = 2
+_FORMAT = 3
 """Changes when our own engines become faster."""
 
-_PACKAGES = ("torch", "llvmlite", "openvino")
+_PACKAGES = ("llvmlite", "openvino")
 """Whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:
     """All there are, the one that is there for every network last."""
-    return FusedEngine(), OpenVinoEngine(store), TorchEngine()
+    return FusedEngine(store), OpenVinoEngine(store), TorchEngine()
 
 
-def prepared(
-    folds: Sequence[Source],
-    device: torch.device,
-    engine: str,
-    store: Store,
-    progress: Progress | None = None,
-) -> Sequence[Prepared]:
-    """A model's folds, each prepared by the engine of that name; by PyTorch, with a warning, where that fails.
+@dataclass(frozen=True)
+class Choice:
+    """The engines that may run networks on a device, in the order in which they are tried.
 
-    `progress` is told of the stage "measure" where engines are measured.
+    Attributes:
+        by_speed: whether the fastest of them is to be found and tried first.
+        store: where it is kept which is the fastest.
+        instead: what takes over where the device itself fails; None where the user named the device.
+    """
+
+    device: torch.device
+    order: tuple[Engine, ...]
+    by_speed: bool
+    store: Store
+    instead: "Choice | None" = None
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether a network that nothing was done to gives nnU-Net's own labels, voxel for voxel."""
+        return not self.by_speed and self.order[0].is_reference
+
+    @property
+    def has_layer_times(self) -> bool:
+        """Whether ranks can be tuned to the engine that is tried first."""
+        return self.order[0].has_layer_times
+
+    def prepare(self, folds: Sequence[Source], progress: Progress | None = None) -> Sequence[Prepared]:
+        """A model's folds, each prepared by the first engine that can; a warning tells which could not.
+
+        `progress` is told of the stage "measure" where engines are measured.
+
+        Raises:
+            Cancelled: `progress` was cancelled.
+        """
+        progress = progress or Progress()
+        if not self.by_speed or len(self.order) == 1:
+            return _all(folds, self.device, self.order, progress)
+        order, measured = _fastest_first(folds[0], self.device, self.order, self.store, progress)
+        return [*measured, *_all(folds[len(measured) :], self.device, order, progress)]
+
+
+def choice(engine: str, device: str, store: Store) -> Choice:
+    """The engine of that name with those that take over where it fails, or all there are for "auto".
 
     Raises:
-        Cancelled: `progress` was cancelled.
-        InputError: there is no such engine, or it does not run on `device`.
+        InputError: there is no such device here, no such engine, or it does not run on the device.
     """
-    progress = progress or Progress()
-    order = _order(engine, engines(store), device)
-    if engine == "auto" and len(order) > 1:
-        order, measured = _fastest_first(folds[0], device, order, store, progress)
-        return [*measured, *_all(folds[len(measured) :], device, order, progress)]
-    return _all(folds, device, order, progress)
+    found: Choice | None = None
+    for where in reversed(devices(device)):
+        found = Choice(where, tuple(_order(engine, engines(store), where)), engine == "auto", store, found)
+    assert found is not None
+    return found
 
 
-class Dependable:
+class ReplacedOnFailure:
     """A network prepared by the first engine that can, replaced by the next one's when it fails to run."""
 
     def __init__(self, source: Source, device: torch.device, order: Sequence[Engine]) -> None:
@@ -102,21 +129,6 @@ class Dependable:
         _log.warning("%s cannot run this network, %s takes over: %s", engine, self._later[0].name, error)
 
 
-@dataclass
-class _Timed:
-    network: Dependable
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def best(self) -> float:
-        return min(self.seconds)
-
-    def run(self, patch: Tensor) -> None:
-        start = time.perf_counter()
-        self.network(patch)
-        self.seconds.append(time.perf_counter() - start)
-
-
 def _order(name: str, available: Sequence[Engine], device: torch.device) -> list[Engine]:
     """The engine called `name`, and those to fall back to."""
     if name not in NAMES:
@@ -131,17 +143,17 @@ def _order(name: str, available: Sequence[Engine], device: torch.device) -> list
 
 def _all(
     folds: Sequence[Source], device: torch.device, order: Sequence[Engine], progress: Progress
-) -> list[Dependable]:
+) -> list[ReplacedOnFailure]:
     networks = []
     for fold in folds:
         progress.check()
-        networks.append(Dependable(fold, device, order))
+        networks.append(ReplacedOnFailure(fold, device, order))
     return networks
 
 
 def _fastest_first(
-    source: Source, device: torch.device, order: list[Engine], store: Store, progress: Progress
-) -> tuple[list[Engine], list[Dependable]]:
+    source: Source, device: torch.device, order: Sequence[Engine], store: Store, progress: Progress
+) -> tuple[Sequence[Engine], list[ReplacedOnFailure]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
     key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
     known = (store.read_json(key) or {}).get("engine")
@@ -150,8 +162,7 @@ def _fastest_first(
     progress.stage("measure")
     fastest, seconds = _timed(source, device, order, progress)
     store.write_json(key, {"engine": fastest.engine, "seconds": seconds})
-    times = ", ".join(f"{engine} {best:.3g} s" for engine, best in seconds.items())
-    _log.info("%s runs this network fastest on this computer: %s a patch.", fastest.engine, times)
+    _log.info("%s runs this network fastest on this computer, by seconds a patch: %s", fastest.engine, seconds)
     return _beginning_with(fastest.engine, order), [fastest]
 
 
@@ -159,7 +170,7 @@ def _circumstances(order: Sequence[Engine]) -> str:
     """What a choice once made depends on: the computer, how much of it is ours, and what can be chosen from."""
     names = [engine.name for engine in order]
     versions = {package: _version(package) for package in _PACKAGES}
-    return f"{_FORMAT} {platform.node()} {platform.processor()} {torch.get_num_threads()} {names} {versions}"
+    return f"{_FORMAT} {circumstances()} {names} {versions}"
 
 
 def _version(package: str) -> str:
@@ -170,37 +181,31 @@ def _version(package: str) -> str:
 
 
 def _timed(
-    source: Source, device: torch.device, order: list[Engine], progress: Progress
-) -> tuple[Dependable, dict[str, float]]:
+    source: Source, device: torch.device, order: Sequence[Engine], progress: Progress
+) -> tuple[ReplacedOnFailure, dict[str, float]]:
     """The network as the engine prepares it that runs it fastest, and the seconds of all.
 
     Two at a time, the faster so far and the next, as what they hold between them may be all that a computer has.
     """
     patch = torch.randn(1, *source.patch, device=device)
-    fastest: _Timed | None = None
-    seconds: dict[str, list[float]] = {}
+    fastest: ReplacedOnFailure | None = None
+    seconds: dict[str, float] = {}
     for engine in order:
         progress.check()
-        other = _Timed(Dependable(source, device, _beginning_with(engine.name, order)))
-        other.run(patch)
-        if other.network.engine not in seconds:
-            seconds[other.network.engine] = other.seconds
-            fastest = _faster(fastest, other, patch, progress) if fastest else other
-        del other
+        network = ReplacedOnFailure(source, device, _beginning_with(engine.name, order))
+        network(patch)  # which may have another engine take over, be it one that has been timed
+        if fastest is None:
+            fastest = network
+        elif network.engine not in (fastest.engine, *seconds):
+            rivals = (fastest, network)
+            taken = shortest_seconds([partial(rival, patch) for rival in rivals], progress.check, give_up_after=2)
+            seconds |= {rival.engine: best for rival, best in zip(rivals, taken, strict=True)}
+            fastest = rivals[taken.index(min(taken))]
+            del rivals
+        del network
         give_back()
     assert fastest is not None
-    return fastest.network, {name: min(runs) for name, runs in seconds.items()}
-
-
-def _faster(one: _Timed, other: _Timed, patch: Tensor, progress: Progress) -> _Timed:
-    """In turns, several times."""
-    for _ in range(_ROUNDS):
-        best = min(one.best, other.best)
-        for network in (one, other):
-            progress.check()
-            if network.best <= _HOPELESS * best or len(network.seconds) < 2:
-                network.run(patch)
-    return min(one, other, key=lambda network: network.best)
+    return fastest, seconds
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:

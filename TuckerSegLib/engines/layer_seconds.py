@@ -5,6 +5,7 @@ thing: a processor works on several channels at once, and a rank between two mul
 next one. So multiples are measured, on a grid; what others take is interpolated, and the same up to the next multiple.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -40,6 +41,7 @@ def seconds_of(layer: Convolution, shape: tuple[int, ...], times: LayerTimes) ->
     """Of one layer, on an input (C, *spatial), which may be timed in part."""
     parts = math.prod(shape) / math.prod(cropped(shape))
     nodes = _nodes(layer.out_channels), _nodes(layer.in_channels)
+    times.measure(layer, shape, [None, *itertools.starmap(Ranks, itertools.product(*nodes))])
     measured = np.array([[times.seconds(layer, shape, Ranks(out, into)) for into in nodes[1]] for out in nodes[0]])
     return Seconds(parts * times.seconds(layer, shape, None), parts * _interpolated(measured, *nodes, layer))
 

@@ -1,12 +1,11 @@
 """How long a layer takes on this computer, dense or decomposed: measured once, kept on disk."""
 
 import copy
-import platform
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..decomposition.tucker import Convolution, Ranks, TuckerConv
 from ..progress import Progress
@@ -14,16 +13,13 @@ from ..store import Store
 from .base import Source
 from .fused.channels_last import channels_last
 from .fused.engine import FusedEngine, FusedNetwork
+from .timing.processor import circumstances
+from .timing.stopwatch import shortest_seconds
 
 _VOXELS = 250_000
 """Of a layer's input, at most: enough for times to be in proportion to those of whole patches, which no cache holds."""
 
-_RUNS = 4
-
-_SECONDS = 0.1
-"""After so many runs or seconds, the best of the runs counts."""
-
-_FORMAT = 6
+_FORMAT = 7
 
 _NORMS = {4: nn.InstanceNorm3d, 3: nn.InstanceNorm2d}
 
@@ -38,26 +34,39 @@ class LayerTimes:
 
     def __init__(self, store: Store, progress: Progress | None = None) -> None:
         self._store, self._progress = store, progress or Progress()
-        threads = torch.get_num_threads()
-        self._key = f"layer times {_FORMAT} {platform.node()} {platform.processor()} {threads} {torch.__version__}"
+        self._key = f"layer times {_FORMAT} {circumstances()}"
         self._known: dict[str, float] = store.read_json(self._key) or {}
 
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         """Of a layer with its norm and activation on an input (C, *spatial), cropped where it is large."""
-        name = _name(layer, shape, ranks)
-        if name not in self._known:
+        self.measure(layer, shape, [ranks])
+        return self._known[_name(layer, shape, ranks)]
+
+    def measure(self, layer: Convolution, shape: tuple[int, ...], forms: Sequence[Ranks | None]) -> None:
+        """Time those of a layer's forms that were not timed before, in turns, as they are to be compared."""
+        small = cropped(shape)
+        unknown = [form for form in dict.fromkeys(forms) if not self.is_known(layer, shape, form)]
+        patch = channels_last(torch.randn(1, *small))
+        runs = [partial(self._prepared(alone(layer, form), small), patch) for form in unknown]
+        for run in runs:
             self._progress.check()
-            small = cropped(shape)
-            self._known[name] = best_seconds(_prepared(alone(layer, ranks), small), small)
-        return self._known[name]
+            run()
+        seconds = shortest_seconds(runs, self._progress.check)
+        for form, taken in zip(unknown, seconds, strict=True):
+            self._known[_name(layer, shape, form)] = taken
 
     def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         """Whether `seconds` would answer at once."""
         return _name(layer, shape, ranks) in self._known
 
     def keep(self) -> None:
-        """Write down what was measured."""
+        """Write down what was measured; what another process wrote down in the meantime holds."""
+        self._known |= self._store.read_json(self._key) or {}
         self._store.write_json(self._key, self._known)
+
+    def _prepared(self, network: nn.Module, shape: tuple[int, ...]) -> FusedNetwork:
+        source = Source("", lambda: network.requires_grad_(False), shape)
+        return FusedEngine(self._store).prepare(source, torch.device("cpu"))
 
 
 def _name(layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> str:
@@ -84,19 +93,3 @@ def alone(layer: Convolution, ranks: Ranks | None) -> nn.Module:
     norm = _NORMS[layer.weight.dim() - 1](layer.out_channels, affine=True)
     first = _POINTWISE[layer.weight.dim() - 1](layer.out_channels, max(layer.out_channels // 4, 1), 1, bias=False)
     return nn.Sequential(replaced, norm, nn.LeakyReLU(inplace=True), first).eval()
-
-
-def best_seconds(run: Callable[[Tensor], object], shape: tuple[int, ...]) -> float:
-    """The best of some runs on one patch (C, *spatial), after one that does not count."""
-    patch = channels_last(torch.randn(1, *shape))
-    run(patch)
-    times: list[float] = []
-    while len(times) < _RUNS and sum(times) < _SECONDS:
-        start = time.perf_counter()
-        run(patch)
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def _prepared(network: nn.Module, shape: tuple[int, ...]) -> FusedNetwork:
-    return FusedEngine().prepare(Source("", lambda: network.requires_grad_(False), shape), torch.device("cpu"))

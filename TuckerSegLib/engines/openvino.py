@@ -24,7 +24,7 @@ _FORMAT = 1
 class OpenVinoEngine:
     """Compiles a network for the CPU, which takes seconds the first time; `store` keeps what came of it."""
 
-    name = "openvino"
+    name, is_reference, has_layer_times = "openvino", False, False
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -1,16 +1,13 @@
-"""Ranks fitted to this computer: no layer slower than it was, and none more compressed than its speed is worth.
+"""Ranks tuned to this computer: no layer slower than it was, and none more compressed than its speed is worth.
 
 A decomposed layer is not always faster: narrow convolutions use a processor badly. So each layer takes, of its dense
 form and its decompositions at no less than the published ranks, the fastest; of those as fast, the most accurate.
 """
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from ..decomposition.counting import convolutions, input_shapes
-from ..decomposition.policies import RankPolicy, Relative, Settings, is_smaller
+from ..decomposition.policies import Chosen, RankPolicy, Relative, is_smaller
 from ..decomposition.published import LEVELS
 from ..decomposition.tucker import Convolution, Ranks
 from ..models.nnunet import TrainedModel
@@ -24,40 +21,7 @@ _AS_FAST = 1.02
 """Times that differ less are the same."""
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A published level, to be fitted to the computer that runs it, where an engine is chosen that it pays for.
-
-    Taken as a policy it gives the published ranks.
-    """
-
-    published: Relative
-
-    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        return self.published.choose(layers)
-
-    @property
-    def settings(self) -> Settings:
-        return {**self.published.settings, "ranks": "fitted"}
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A published level with the ranks that were found to pay on this computer."""
-
-    published: Relative
-    ranks: Mapping[str, Ranks]
-
-    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        return dict(self.ranks)
-
-    @property
-    def settings(self) -> Settings:
-        content = json.dumps(self.ranks, sort_keys=True).encode()
-        return {**self.published.settings, "fitted": hashlib.sha256(content).hexdigest()[:16]}
-
-
-def fitted(
+def tuned(
     model: TrainedModel,
     published: Relative,
     times: LayerTimes,
@@ -87,7 +51,7 @@ def fitted(
         best[name] = _best(layer, shapes[name], forms, times)
     times.keep()
     ranks = {name: found for name, found in best.items() if found}
-    return Chosen(published, ranks) if ranks else Relative(1.0)
+    return Chosen(ranks, published.settings) if ranks else Relative(1.0)
 
 
 def _options(layer: Convolution, published: Ranks) -> set[Ranks]:
@@ -103,6 +67,7 @@ def _rounded_up(layer: Convolution, ranks: Ranks, multiple: int) -> Ranks:
 
 def _best(layer: Convolution, shape: tuple[int, ...], forms: Sequence[Ranks | None], times: LayerTimes) -> Ranks | None:
     """The most accurate of the fastest `forms`, of which None is the layer as it is."""
+    times.measure(layer, shape, forms)
     seconds = [times.seconds(layer, shape, form) for form in forms]
     limit = min(seconds) * _AS_FAST
     return next(form for form, taken in zip(forms, seconds, strict=True) if taken <= limit)

@@ -1,1 +1,1 @@
-"""What compression costs and gains: accuracy and speed, measured."""
+"""What compression costs and gains: measurements of accuracy and speed."""

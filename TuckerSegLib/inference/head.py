@@ -1,7 +1,8 @@
-"""The last layer of a network taken off: it is pointwise and linear, so it can wait until the patches are averaged.
+"""The last layer of a network, taken off: as it is pointwise and linear, it can wait until the patches are averaged.
 
-A network of a hundred structures has a hundred outputs for each voxel, and makes them from a few dozen features. Their
-weighted mean over patches, mirror images and folds, put through the layer once, is the mean of the outputs.
+A network of a hundred structures has a hundred outputs for each voxel, and makes them from a few dozen features. The
+weighted mean of the features over patches, mirror images and folds, put through the layer once, is the mean of the
+outputs.
 """
 
 from collections.abc import Sequence
@@ -15,17 +16,17 @@ from ..decomposition.tucker import Convolution, TuckerConv, is_decomposable, ker
 
 @dataclass(frozen=True)
 class Head:
-    """What makes scores of features: `weight` (outputs, features), `bias` (outputs,), in single precision."""
+    """A linear map from features to scores: `weight` (outputs, features), `bias` (outputs,), in single precision."""
 
     weight: Tensor
     bias: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:
-        """(voxels, features) to (voxels, outputs)."""
+        """The scores (voxels, outputs) of features (voxels, features)."""
         return torch.addmm(self.bias, features, self.weight.T)
 
     def output(self, index: int, features: Tensor) -> Tensor:
-        """One output alone: (features, *any) to (1, *any)."""
+        """One output alone, (1, *any), of features (features, *any)."""
         scores: Tensor = torch.tensordot(self.weight[index : index + 1], features, 1) + self.bias[index]
         return scores
 
@@ -44,16 +45,16 @@ class Head:
 
     @classmethod
     def mean(cls, heads: Sequence["Head"]) -> "Head":
-        """The head of several networks' features, one after the other, whose scores are averaged."""
+        """The head that gives the mean score of several networks, from their features one after the other."""
         weight = torch.cat([head.weight for head in heads], 1) / len(heads)
         return cls(weight, torch.stack([head.bias for head in heads]).mean(0))
 
 
 def split(network: nn.Module) -> tuple[nn.Module, Head]:
-    """The network with features for outputs, and its head: put one after the other they are what `network` was.
+    """The network with features for outputs, and its head; one after the other they do what `network` did.
 
-    It is cut where it is narrowest: before its last convolution or, where that is decomposed, within it. `network`
-    becomes the first of the two; it is one that `TrainedModel.network` made.
+    It is cut where it is narrowest: before its last convolution or, where that is decomposed, within it. `network`,
+    which `TrainedModel.network` made, is changed and becomes the first of the two.
     """
     layers = network.get_submodule("decoder.seg_layers")
     assert isinstance(layers, nn.ModuleList)
@@ -80,6 +81,6 @@ def _matrix(layer: Convolution) -> Tensor:
 
 
 def _head(layer: Convolution, weight: Tensor) -> Head:
-    """With the bias of `layer`."""
+    """A head of this weight, with the bias of `layer`."""
     bias = layer.bias
     return Head(weight, torch.zeros(len(weight)) if bias is None else bias.detach().float())

@@ -1,4 +1,4 @@
-"""Where the voxels of one grid lie between those of another, as nnU-Net resamples a network's answers."""
+"""Where the voxels of one grid lie between those of another, when a network's answers are resampled as nnU-Net does."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ Properties = dict[str, Any]
 
 
 class Along(NamedTuple):
-    """One axis: each new voxel is `1 - weight` of the old voxel `lower` and `weight` of `upper`; all (new voxels,)."""
+    """One axis: each new voxel is `1 - weight` of the old voxel `lower` plus `weight` of `upper`; all (new voxels,)."""
 
     lower: Tensor
     upper: Tensor
@@ -23,18 +23,18 @@ class Along(NamedTuple):
 
 
 def shape_wanted(properties: Properties) -> tuple[int, ...]:
-    """Of the cropped image, which the answers are resampled to."""
+    """The shape of the cropped image, which the answers are resampled to."""
     return tuple(properties["shape_after_cropping_and_before_resampling"])
 
 
 def spacings(model: TrainedModel, properties: Properties) -> tuple[list[float], list[float]]:
-    """Millimetres along each axis of the network's grid, and of the image's in the network's order of axes."""
+    """Millimetres along each axis of the network's grid and of the image's, both in the network's order of axes."""
     there = [properties["spacing"][axis] for axis in model.plans_manager.transpose_forward]
     return [*there[: len(there) - model.dimensions], *model.spacing], there
 
 
 def linear(model: TrainedModel, properties: Properties, shape: Sequence[int]) -> list[Along] | None:
-    """How the image's grid lies on the network's of `shape`; None where the model does not resample linearly.
+    """How the image's grid lies on the network's, of `shape`; None where the model does not resample linearly.
 
     Along an axis with much thicker slices nnU-Net takes the nearest one.
     """

@@ -1,8 +1,8 @@
-"""From the network's answers on nnU-Net's grid to labels on the image's grid, never all outputs at once.
+"""From the network's answers on nnU-Net's grid to labels on the image's grid, without all outputs at once.
 
-nnU-Net's own export resamples all outputs before it compares them, which for a hundred structures needs more memory
-than most computers have. Comparing each with the best so far gives the same labels; so does comparing the outputs that
-a head makes of a few voxels' features.
+The export of nnU-Net itself resamples all outputs before it compares them, which for a hundred structures needs more
+memory than most computers have. Comparing each output with the best so far gives the same labels, and so does comparing
+the outputs that a head makes of a few voxels' features.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from ..progress import Progress
 from .head import Head
 from .interpolation import Properties, linear, shape_wanted, spacings
 from .merged import Features
-from .voxel_labels import Choose, Deciding
+from .voxel_labels import Choose, VoxelLabels
 
 Scores = npt.NDArray[np.floating]
 
@@ -30,7 +30,7 @@ def labels_of(
 ) -> Labels:
     """The label map (z, y, x) of an image from the network's `answers`, (channels, *preprocessed shape).
 
-    They are the features that `head` takes; without one they are the scores.
+    The answers are the features that `head` takes, or the scores where there is no head.
 
     Raises:
         Cancelled: `progress` was cancelled.
@@ -54,17 +54,17 @@ def _inside(
     if head is None or grid is None:
         compared = _drawn_regions if model.label_manager.has_regions else _best_labels
         return compared(_resampled(answers[:, :], model, properties, progress, head), model)
-    deciding = Deciding(answers, head, chooser(model), _label_type(model))
+    voxel_labels = VoxelLabels(answers, head, chooser(model), _label_type(model))
     if resampling_is_needed(answers, properties):
-        return deciding.labels_between(grid, progress)
-    return deciding.labels(progress)
+        return voxel_labels.on(grid, progress)
+    return voxel_labels.on_own_grid(progress)
 
 
 def chooser(model: TrainedModel) -> Choose:
     """What makes labels of scores (voxels, outputs)."""
     if not model.label_manager.has_regions:
         return lambda scores: scores.argmax(1)
-    # Of the regions that a voxel is in, the one that is drawn last stays.
+    # A voxel in several regions keeps the label of the one that is drawn last.
     drawn = torch.tensor([0, *model.dataset["regions_class_order"]])
     order = torch.arange(1, len(drawn))
     return lambda scores: drawn[(order * (scores > 0)).amax(1)]

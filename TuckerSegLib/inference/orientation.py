@@ -1,4 +1,4 @@
-"""What nnU-Net's image readers would have made of a volume's file, made in memory.
+"""A volume in the orientation that nnU-Net's image readers would have read it in, made in memory.
 
 A model expects its images in the axis order and with the spacing of the reader it was trained with.
 """
@@ -23,6 +23,7 @@ Labels = npt.NDArray[np.unsignedinteger]
 _RAS = orientations.axcodes2ornt("RAS")
 
 _ROUNDING_ERRORS = 4
+"""Units in the last place by which a spacing may differ from the one that was written."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def read(volume: Volume, reader: str) -> ReadImage:
     """The volume as nnU-Net's `reader`, named as in the plans, would have read it.
 
     Raises:
-        ModelError: the reader is none for 3D medical images.
+        ModelError: the reader does not read 3D medical images.
     """
     if reader not in _READERS:
         raise ModelError(
@@ -54,7 +55,7 @@ def read(volume: Volume, reader: str) -> ReadImage:
 def spacing_as_written(spacing: float) -> float:
     """A spacing without the rounding errors of its way through a matrix.
 
-    nnU-Net rounds to whole voxels, so the last bit of a spacing can decide about a whole slice.
+    nnU-Net rounds to whole voxels, so the last bit of a spacing can add or remove a whole slice.
     """
     for written in float(f"{spacing:.12g}"), float(np.float32(spacing)):
         if abs(written - spacing) <= _ROUNDING_ERRORS * np.spacing(spacing):
@@ -92,7 +93,7 @@ def _itk_image(channel: npt.NDArray[np.generic], geometry: Geometry) -> sitk.Ima
 
 def _nibabel(volume: Volume) -> ReadImage:
     spacing = [float(np.float32(mm)) for mm in reversed(volume.geometry.spacing)]
-    return ReadImage(_through_double(volume.voxels), spacing, lambda labels: labels)
+    return ReadImage(_as_nibabel_reads(volume.voxels), spacing, lambda labels: labels)
 
 
 def _nibabel_reoriented(volume: Volume) -> ReadImage:
@@ -106,11 +107,11 @@ def _nibabel_reoriented(volume: Volume) -> ReadImage:
         restored: Labels = orientations.apply_orientation(labels.T, back).T
         return restored
 
-    return ReadImage(_through_double(np.stack(channels)), [float(np.float32(mm)) for mm in spacing[::-1]], restore)
+    return ReadImage(_as_nibabel_reads(np.stack(channels)), [float(np.float32(mm)) for mm in spacing[::-1]], restore)
 
 
-def _through_double(voxels: npt.NDArray[np.generic]) -> Image:
-    """nibabel hands on double precision, whatever the file holds."""
+def _as_nibabel_reads(voxels: npt.NDArray[np.generic]) -> Image:
+    """Integers of 64 bits in double precision, which nibabel hands on whatever the file holds."""
     return voxels.astype(np.float64) if voxels.dtype.kind in "iu" and voxels.dtype.itemsize > 4 else voxels
 
 

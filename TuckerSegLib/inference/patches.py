@@ -1,4 +1,4 @@
-"""A few patches of a few volumes, as the network sees them: what a decomposition is fitted on."""
+"""A few patches of a few volumes, preprocessed for the network, which a decomposition is fitted on."""
 
 import math
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ from ..volumes.volume import Volume
 from .predict import preprocessed
 
 COUNT = 24
+"""Patches, where nothing else is asked for."""
 
 _VOXELS = 4_500_000
-"""Of all patches together, about: they run through the network at once."""
+"""Voxels that all patches may have together, about, as they run through the network at once."""
 
 
 def patches_of(model: TrainedModel, volumes: Sequence[Volume], most: int = COUNT, seed: int = 0) -> Tensor:
-    """Patches (N, C, *patch), in turn from each volume at a random place; the same for the same seed.
+    """Patches (N, C, *patch), from each volume in turn at a random place; the same for the same seed.
 
-    There are `most` of them, or fewer, but two at least, where they are so large that memory would run short.
-
-    A volume that is smaller than a patch is filled up with zeros, as nnU-Net does.
+    There are `most` of them, or fewer where they are so large that memory would run short, but two at least. A volume
+    that is smaller than a patch is padded with zeros, as nnU-Net does.
 
     Raises:
         InputError: there is no volume, the model is a 2D one, or a volume's channels are not the model's.

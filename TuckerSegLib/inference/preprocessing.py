@@ -1,4 +1,4 @@
-"""nnU-Net's preprocessing of an image, number for number, without what nobody reads and copies in double precision."""
+"""nnU-Net's preprocessing of an image, number for number, without unused results and copies in double precision."""
 
 # mypy: allow-untyped-calls
 
@@ -20,17 +20,17 @@ Image = npt.NDArray[np.float32]
 
 
 def preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Properties]:
-    """The image as the network sees it, (C, *spatial): cropped, normalised, resampled; and what was noted about it."""
+    """The image cropped, normalised and resampled for the network, (C, *spatial), and what nnU-Net noted about it."""
     with quiet():
         preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
     data, _, properties = preprocessor.run_case_npy(
-        image.voxels, None, {"spacing": image.spacing}, model.plans_manager, _Sparing(model), model.dataset
+        image.voxels, None, {"spacing": image.spacing}, model.plans_manager, _Configuration(model), model.dataset
     )
     return torch.from_numpy(data).to(torch.float32), properties
 
 
-class _Sparing:
-    """A model's configuration, as nnU-Net's preprocessor asks for it, but for its ways to resample."""
+class _Configuration:
+    """A model's configuration as nnU-Net's preprocessor asks for it, with other functions to resample."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._configuration = model.configuration_manager
@@ -43,14 +43,14 @@ class _Sparing:
         return partial(_resampled, self._configuration.resampling_fn_data)
 
     def resampling_fn_seg(self, outside: npt.NDArray[np.int8], *_: Any) -> npt.NDArray[np.int8]:
-        """Where the image is empty; nothing after the normalisation looks at it."""
+        """The mask of the empty part, not resampled, as nothing after the normalisation looks at it."""
         return outside
 
 
 def _resampled(
     resample: "partial[Any]", data: Image, shape: Sequence[int], current: Sequence[float], wanted: Sequence[float]
 ) -> Image:
-    """As nnU-Net's `resample`; given single precision, skimage computes in double but makes no copies in it."""
+    """The result of nnU-Net's `resample`; with single precision skimage makes no copies in double precision."""
     from nnunetv2.preprocessing.resampling import default_resampling as nnunet
     from skimage.transform import resize
 

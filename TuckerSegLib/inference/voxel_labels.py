@@ -1,8 +1,8 @@
-"""From averaged features to labels, a few thousand voxels at a time: the scores of all structures never exist at once.
+"""From averaged features to labels, a few thousand voxels at a time, so that never all scores exist at once.
 
-Between voxels of the network's grid features are interpolated, and their scores with them, as the head is linear. Of
-eight neighbours with the same best structure every mean has that structure too, so only the voxels of the image that
-lie between different labels are computed, which are few; the result is the same.
+Features are interpolated between the voxels of the network's grid, and the scores with them, as the head is linear.
+Where eight neighbours have the same best structure, every mean of them has that structure too. So only the voxels of
+the image that lie between different labels are computed, which are few; the result is the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,15 +27,15 @@ Choose = Callable[[Tensor], Tensor]
 _VOXELS = 4096
 
 
-class Deciding:
-    """What a model's features (F, z, y, x) mean: `head` makes scores of them, `choose` labels of those."""
+class VoxelLabels:
+    """The labels of a model's features (F, z, y, x): `head` makes scores of them, and `choose` labels of the scores."""
 
     def __init__(self, features: Features, head: Head, choose: Choose, label_type: type[np.unsignedinteger]) -> None:
         self._features, self._head, self._choose = features, head, choose
         self._type = label_type
 
-    def labels(self, progress: Progress, steps: int = 0) -> Labels:
-        """On the network's grid; its slices are the first of so many `steps`, or all of them.
+    def on_own_grid(self, progress: Progress, steps: int = 0) -> Labels:
+        """The labels on the network's grid; its slices are the first of so many `steps`, or all of them.
 
         Raises:
             ModelError: the features are not finite.
@@ -46,18 +46,18 @@ class Deciding:
             row = self._rows(z, z + 1)
             if not torch.isfinite(row).all():
                 raise ModelError("The network's answer is not finite: the model is damaged or the image not its kind.")
-            decided = [self._decided(part) for part in torch.split(row, _VOXELS)]
-            labels[z] = np.concatenate(decided).reshape(labels[z].shape)
+            labelled = [self._labels(part) for part in torch.split(row, _VOXELS)]
+            labels[z] = np.concatenate(labelled).reshape(labels[z].shape)
         return labels
 
-    def labels_between(self, grid: Sequence[Along], progress: Progress) -> Labels:
-        """On another grid.
+    def on(self, grid: Sequence[Along], progress: Progress) -> Labels:
+        """The labels on another grid.
 
         Raises:
             ModelError: the features are not finite.
         """
         slices = self._features.shape[1]
-        coarse = self.labels(progress, 2 * slices)
+        coarse = self.on_own_grid(progress, 2 * slices)
         fine = np.empty([len(along.lower) for along in grid], self._type)
         for z in range(slices):
             progress.step(slices + z, 2 * slices)
@@ -80,19 +80,19 @@ class Deciding:
             for some in torch.split(places, _VOXELS, 1):
                 corners, weights = _corners(z, across, along_y, along_x, some, self._features.shape[2:])
                 between = functional.embedding_bag(corners, features, per_sample_weights=weights, mode="sum")
-                fine[tuple(some.numpy())] = self._decided(between)
+                fine[tuple(some.numpy())] = self._labels(between)
         return slab
 
     def _rows(self, start: int, end: int) -> Tensor:
         """The features of these slices, (voxels, F)."""
         return self._features[:, start:end].flatten(1).T.float().contiguous()
 
-    def _decided(self, features: Tensor) -> Labels:
+    def _labels(self, features: Tensor) -> Labels:
         return self._choose(self._head(features)).numpy().astype(self._type)
 
 
 def _mixed(labels: Labels) -> npt.NDArray[np.bool_]:
-    """Where the labels (1 or 2, y, x) of a voxel and of those after it along each axis differ, (y, x)."""
+    """Where the labels (1 or 2, y, x) of a voxel and of its next neighbours along the axes differ, (y, x)."""
     lowest = highest = labels
     for axis in range(3):
         lowest = np.minimum(lowest, _next(lowest, axis))
@@ -102,7 +102,7 @@ def _mixed(labels: Labels) -> npt.NDArray[np.bool_]:
 
 
 def _next(labels: Labels, axis: int) -> Labels:
-    """Moved by one voxel; the last stays."""
+    """The labels moved by one voxel along an axis; the last stays where it is."""
     following: Labels = labels.take(np.arange(1, labels.shape[axis] + 1), axis=axis, mode="clip")
     return following
 
@@ -110,9 +110,9 @@ def _next(labels: Labels, axis: int) -> Labels:
 def _corners(
     z: int, across: Along, along_y: Along, along_x: Along, places: Tensor, plane: torch.Size
 ) -> tuple[Tensor, Tensor]:
-    """Of the fine voxels at `places` (2, n) of a slice: the neighbours among rows z and z + 1 of `plane`, and weights.
+    """The neighbours of the fine voxels at `places` (2, n) of a slice, and their weights, both (n, 8).
 
-    Both are (n, 8).
+    Neighbours are flat indices into the network's slices z and z + 1, each of the shape `plane`.
     """
     y, x = (Along(*(part[where] for part in along)) for along, where in zip((along_y, along_x), places, strict=True))
     corners, weights = [], []

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from ..decomposition.policies import RankPolicy, Relative
+from ..decomposition.policies import Policy
 from ..errors import InputError, ModelError, OutputError, is_full_disk
 from ..progress import Progress
 from ..store import LruFolder
@@ -57,9 +57,7 @@ class Cache:
         self.folder = Path(chosen)
         self._files = LruFolder(self.folder, _SUFFIX)
 
-    def level(
-        self, model: TrainedModel, policy: RankPolicy, progress: Progress | None = None
-    ) -> tuple[TrainedModel, bool]:
+    def level(self, model: TrainedModel, policy: Policy, progress: Progress | None = None) -> tuple[TrainedModel, bool]:
         """`model` compressed by `policy`, and whether it was found here; made and kept when it was not.
 
         A model that is compressed already, and a policy that leaves the network whole, are given back as they are.
@@ -69,7 +67,7 @@ class Cache:
         """
         if model.compression is not None:
             return _as_compressed(model, policy), True
-        if policy == Relative(1.0):
+        if policy.keeps_all:
             return model, True
         path = self.path_of(model, policy)
         try:
@@ -80,7 +78,7 @@ class Cache:
             _log.warning("The cache in %s cannot be used (%s): compressing without it.", self.folder, error.strerror)
             return compressed(model, policy, progress), False
 
-    def path_of(self, model: TrainedModel, policy: RankPolicy) -> Path:
+    def path_of(self, model: TrainedModel, policy: Policy) -> Path:
         """Where this level is, or would be."""
         key = {"source": model.fingerprint, "policy": policy.settings, "format": FORMAT}
         return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}{_SUFFIX}"
@@ -118,7 +116,7 @@ class Cache:
             raise OutputError(f"The limit could not be kept in {self.folder} ({error.strerror}).") from error
         self._files.shrink(size)
 
-    def _make(self, path: Path, model: TrainedModel, policy: RankPolicy, progress: Progress | None) -> TrainedModel:
+    def _make(self, path: Path, model: TrainedModel, policy: Policy, progress: Progress | None) -> TrainedModel:
         level = compressed(model, policy, progress)
         try:
             with self._files.written(path.name) as partial:
@@ -130,9 +128,9 @@ class Cache:
         return level
 
 
-def _as_compressed(model: TrainedModel, policy: RankPolicy) -> TrainedModel:
+def _as_compressed(model: TrainedModel, policy: Policy) -> TrainedModel:
     made_by = model.compression.policy if model.compression else {}
-    if policy != Relative(1.0) and dict(policy.settings) != dict(made_by):
+    if not policy.keeps_all and dict(policy.settings) != dict(made_by):
         raise InputError(
             f"{model.name} is compressed already, at factor {made_by.get('factor')}: "
             "leave the factor out, or start from the original model."

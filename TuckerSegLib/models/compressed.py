@@ -17,13 +17,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..decomposition.calibration.calibrated import Calibrated
-from ..decomposition.network import Report, chosen_ranks, compress
-from ..decomposition.policies import RankPolicy
+from ..decomposition.network import Report, chosen_ranks
+from ..decomposition.policies import Policy
 from ..decomposition.tucker import Ranks
-from ..errors import ModelError
+from ..errors import ModelError, OutputError
 from ..progress import Progress
-from ..volumes.output import system_errors
+from ..volumes.output import check_writable, system_errors, whole_file
+from .dataset import SUFFIX
 from .nnunet import Compression, TrainedModel, Weights
 
 FORMAT = 1
@@ -32,39 +32,49 @@ FORMAT = 1
 Header = dict[str, Any]
 
 
-def compressed(model: TrainedModel, policy: RankPolicy, progress: Progress | None = None) -> TrainedModel:
-    """`model` at the policy's ranks, every fold decomposed, in memory.
+def compressed(model: TrainedModel, policy: Policy, progress: Progress | None = None) -> TrainedModel:
+    """`model` compressed by the policy, every fold, in memory.
 
     The ranks are chosen on the first fold and hold for all, since nnU-Net runs all folds through one network.
+
+    Raises:
+        ModelError: the model has no weights.
+        Cancelled: `progress` was cancelled.
     """
+    settings, patch = dict(policy.settings), (model.num_input_channels, *model.patch_size)
     network = model.network()
     tensors: list[Weights] = []
-    ranks: dict[str, Ranks] = {}
     report: Report | None = None
     for weights in model.load_weights():
         network.load_state_dict(weights)
-        small, done = _compress(network, policy, ranks if report else None, model, progress)
+        small, done = policy.compress(network, patch, progress)
         tensors.append(_unique(small))
         report = report or done
-        ranks = chosen_ranks(report)
+        policy = policy.at(chosen_ranks(report))
     if report is None:
         raise ModelError(f"{model.name} has no weights: choose another folder.")
-    return _with(model, Compression(dict(policy.settings), ranks, report.as_json()), tensors)
+    return _with(model, Compression(settings, chosen_ranks(report), report.as_json()), tensors)
 
 
-def _compress(
-    network: nn.Module,
-    policy: RankPolicy,
-    ranks: dict[str, Ranks] | None,
-    model: TrainedModel,
-    progress: Progress | None,
-) -> tuple[nn.Module, Report]:
-    """One fold, at `ranks` where the first fold has chosen them."""
-    patch = (model.num_input_channels, *model.patch_size)
-    if isinstance(policy, Calibrated):
-        calibrated = policy if ranks is None else policy.at(_Fixed(ranks))
-        return calibrated.compress(network, patch=patch, progress=progress)
-    return compress(network, policy if ranks is None else _Fixed(ranks), patch=patch, progress=progress)
+def check_output(path: Path) -> None:
+    """Whether a compressed model can be written to `path`, to be asked before the work.
+
+    Raises:
+        OutputError: the suffix is another one, or the place cannot be written to.
+    """
+    if path.suffix != SUFFIX:
+        raise OutputError(f"{path} has another suffix than a compressed model: end it in {SUFFIX}.")
+    check_writable(path)
+
+
+def write(model: TrainedModel, path: Path) -> None:
+    """Write a compressed model to hand on, whole or not at all.
+
+    Raises:
+        OutputError: the disk is full, or the file or its folder cannot be written to.
+    """
+    with whole_file(path) as partial:
+        save(model, partial)
 
 
 def save(model: TrainedModel, path: Path) -> None:
@@ -112,20 +122,6 @@ def describe(path: Path) -> tuple[str, Mapping[str, str | int | float]]:
         return header["name"], header["policy"]
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is no compressed model, or is damaged: make or download it again.") from error
-
-
-class _Fixed:
-    """A policy whose ranks have been chosen already."""
-
-    def __init__(self, ranks: Mapping[str, Ranks]) -> None:
-        self._ranks = dict(ranks)
-
-    def choose(self, layers: Mapping[str, Any]) -> dict[str, Ranks]:
-        return self._ranks
-
-    @property
-    def settings(self) -> dict[str, str | int | float]:
-        return {}
 
 
 def _header(model: TrainedModel) -> Header:

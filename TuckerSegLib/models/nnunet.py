@@ -89,12 +89,18 @@ class TrainedModel:
 
     @cached_property
     def labels(self) -> dict[int, str]:
-        """The structures by their value in the label map; for regions, the value each region is drawn with."""
+        """The structures by their value in the label map; for regions, the value each region is drawn with.
+
+        nnU-Net writes the number of a network's output, which is another one than that in its list of labels where the
+        list has gaps.
+        """
         names = {name: label for name, label in self.dataset["labels"].items() if name not in ("background", "ignore")}
         if self.label_manager.has_regions:
             regions = [name for name, label in names.items() if label not in (0, [0])]
             return dict(zip(map(int, self.dataset["regions_class_order"]), regions, strict=True))
-        return {int(label[0] if isinstance(label, list) else label): name for name, label in names.items()}
+        numbers = {name: int(label[0] if isinstance(label, list) else label) for name, label in names.items()}
+        outputs = {number: output for output, number in enumerate(sorted({0, *numbers.values()}))}
+        return {outputs[number]: name for name, number in numbers.items()}
 
     @property
     def patch_size(self) -> tuple[int, ...]:

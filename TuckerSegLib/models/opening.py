@@ -1,10 +1,9 @@
 """Opening a model by its name, folder or file."""
 
-import difflib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ModelError
+from ..errors import ModelError, suggestion
 from .dataset import SUFFIX, is_compressed
 from .sample import SAMPLE, sample_model_folder
 from .totalsegmentator.tasks import task, task_names
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 def open_model(which: str | Path, folds: list[int | str] | None = None) -> "TrainedModel":
     """The model called `which`: "sample", a trained nnU-Net folder, or a `.tuckerseg` file.
 
-    Also a task of TotalSegmentator's that is a single network; those that are more are run by `tasks.segment_any`.
+    Also a task of TotalSegmentator's that is a single network; a `Session` runs those that are more.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
@@ -36,13 +35,11 @@ def open_model(which: str | Path, folds: list[int | str] | None = None) -> "Trai
         return open_folder(path, folds)
     if which in task_names():
         return _only_network(str(which))
-    close = difflib.get_close_matches(str(which), [SAMPLE, *task_names()], 1)
-    if close:
-        raise ModelError(f"There is no model {which}: did you mean {close[0]}?")
-    raise ModelError(
-        f"There is no model {which}: give {SAMPLE}, one of TotalSegmentator's tasks, the folder of a trained nnU-Net "
-        f"(the one with plans.json) or a {SUFFIX} file."
+    kinds = (
+        f"give {SAMPLE}, one of TotalSegmentator's tasks, the folder of a trained nnU-Net (the one with plans.json) "
+        f"or a {SUFFIX} file."
     )
+    raise ModelError(f"There is no model {which}: {suggestion(str(which), [SAMPLE, *task_names()], kinds)}")
 
 
 def _only_network(name: str) -> "TrainedModel":

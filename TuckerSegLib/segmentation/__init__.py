@@ -1,1 +1,1 @@
-"""Whatever can segment: a request in, a segmentation out."""
+"""Everything that can segment a volume: a request in, a segmentation out."""

@@ -1,6 +1,6 @@
-"""How much of the original network's answer a level will give, measured on phantoms before anyone segments.
+"""How much of the original network's answer a level gives, measured on phantoms before anyone segments.
 
-On whole ones that no layer was fitted on and that nothing was trained or chosen on, so that nothing flatters a level:
+The phantoms are whole, and nothing was trained, fitted or chosen on them, so that nothing flatters a level.
 `tuckerseg evaluate --expected` shows how near this comes to the agreement on other phantoms.
 """
 
@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 
 from ..decomposition.policies import Relative, Settings
+from ..engines.fastest import Choice, choice
 from ..errors import InputError
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
@@ -21,7 +22,8 @@ from ..volumes.phantoms import seeds
 from ..volumes.phantoms.phantom import phantom
 from .levels import Level
 from .one_model import run
-from .prepare import Ready, make_ready
+from .prepare import PreparedModel, prepare
+from .recipes import ORIGINAL, Prescribed
 
 _STEP = 0.75
 """How far patches lie apart, as a share of their size: further than when segmenting, to save time."""
@@ -35,23 +37,25 @@ class Predicted:
     how: str
 
 
-def predicted(model: TrainedModel, settings: Settings, ready: Callable[[], Ready], cache: Cache) -> Predicted:
-    """Of the level of `model` that was made with `settings`, and is called for if it has to be measured.
+def predicted(
+    model: TrainedModel, settings: Settings, prepared: Callable[[], PreparedModel], cache: Cache
+) -> Predicted:
+    """The agreement of the level of `model` that was made with `settings`.
 
-    Measured the first time; from the cache's folder after that.
+    It is measured the first time, with the networks that `prepared` gives, and kept in the cache's folder.
 
     Raises:
         InputError: the model takes more than one channel.
     """
     found = known(model, settings, cache)
     if found is None:
-        found = _measured(model, ready, cache)
+        found = _measured(model, prepared, cache)
         Store(cache.folder).write_json(_key(model, settings), asdict(found))
     return found
 
 
 def known(model: TrainedModel, settings: Settings, cache: Cache) -> Predicted | None:
-    """What `predicted` measured earlier, if it did."""
+    """What `predicted` measured earlier; None where it did not."""
     content = Store(cache.folder).read_json(_key(model, settings))
     return Predicted(content["agreement"], content["how"]) if content else None
 
@@ -67,19 +71,23 @@ def _with(level: Level, model: TrainedModel, cache: Cache, measure: bool) -> Lev
     if level.factor == 1:
         return replace(level, agreement=1.0)
     policy = Relative(level.factor)
-    ready = partial(make_ready, model, policy, cache=cache, engine="auto")
-    found = predicted(model, policy.settings, ready, cache) if measure else known(model, policy.settings, cache)
+    prepared = partial(prepare, model, Prescribed(policy), _fastest(cache), cache)
+    found = predicted(model, policy.settings, prepared, cache) if measure else known(model, policy.settings, cache)
     return replace(level, agreement=None if found is None else found.agreement)
+
+
+def _fastest(cache: Cache) -> Choice:
+    return choice("auto", "auto", Store(cache.folder))
 
 
 def _key(model: TrainedModel, settings: Settings) -> str:
     return f"agreement {model.fingerprint} {settings} {seeds.AGREEMENT} {_STEP}"
 
 
-def _measured(model: TrainedModel, ready: Callable[[], Ready], cache: Cache) -> Predicted:
+def _measured(model: TrainedModel, prepared: Callable[[], PreparedModel], cache: Cache) -> Predicted:
     if model.num_input_channels != 1:
         raise InputError(f"{model.name} takes {model.num_input_channels} channels, and a phantom has one.")
-    originals, level = _originals(model, cache), ready()
+    originals, level = _originals(model, cache), prepared()
     values = [
         mean_dice(original, run(level, phantom(seed).image, step=_STEP).label_map.labels)
         for seed, original in zip(seeds.AGREEMENT, originals, strict=True)
@@ -94,8 +102,8 @@ def _originals(model: TrainedModel, cache: Cache) -> list[Labels]:
     if kept is not None:
         with np.load(io.BytesIO(kept)) as found:
             return list(found.values())
-    ready = make_ready(model, cache=cache, engine="auto")
-    made = [run(ready, phantom(seed).image, step=_STEP).label_map.labels for seed in seeds.AGREEMENT]
+    prepared = prepare(model, ORIGINAL, _fastest(cache), cache)
+    made = [run(prepared, phantom(seed).image, step=_STEP).label_map.labels for seed in seeds.AGREEMENT]
     content = io.BytesIO()
     np.savez_compressed(content, *made)
     store.write(key, content.getvalue())

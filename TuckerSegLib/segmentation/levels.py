@@ -25,8 +25,22 @@ class Level:
     agreement: float | None = None
     """Expected mean Dice with the original network's label maps (`agreement`); None where it was not measured."""
 
+    def __str__(self) -> str:
+        agreement = "agreement unknown" if self.agreement is None else f"agreement {self.agreement:.3f}"
+        removed = f"{self.parameters_removed:.0%} of the parameters and {self.flops_removed:.0%} of the FLOPs removed"
+        return f"{self.factor:g}: {removed}, {agreement}"
+
     def as_json(self) -> dict[str, float | None]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelLevels:
+    """The levels of the model called `model`, for a patch (K, J, I), which is None for a task of several networks."""
+
+    model: str
+    patch: tuple[int, ...] | None
+    levels: Sequence[Level]
 
 
 def levels(model: TrainedModel, factors: Sequence[float] = LEVELS) -> list[Level]:

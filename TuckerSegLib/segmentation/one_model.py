@@ -1,80 +1,63 @@
-"""One model over one volume, at any level of compression."""
+"""One prepared model over one volume."""
 
-import time
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..decomposition.policies import RankPolicy
-from ..inference.predict import predict
-from ..models.cache import Cache
+from ..errors import TuckerSegError
+from ..inference.predict import Labels, predict
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import LabelMap, Volume
-from .prepare import ORIGINAL, Ready, make_ready
+from .prepare import PreparedModel
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: the label map, the model it came from, seconds by stage, and whether the cache had the level.
+    """What a run gave.
 
-    `engine` is the one that ran the network.
+    `model` is the one that ran, or ran last, in its compressed form; `seconds` are by stage, those of several networks
+    together; `cache_hit` says whether the cache had its compressed form, and `engine` which one ran it.
     """
 
     label_map: LabelMap
-    level: TrainedModel
+    model: TrainedModel
     seconds: Mapping[str, float]
     cache_hit: bool
-    engine: str = "torch"
+    engine: str
 
 
-def segment(
-    volume: Volume,
-    model: TrainedModel,
-    policy: RankPolicy = ORIGINAL,
-    *,
-    device: str = "auto",
-    engine: str = "torch",
-    cache: Cache | None = None,
-    progress: Progress | None = None,
-) -> Result:
-    """Segment `volume` with `model`, compressed by `policy` the first time and from the cache after that.
+def run(prepared: PreparedModel, volume: Volume, progress: Progress | None = None, step: float = 0.5) -> Result:
+    """Segment `volume`, voxels (C, K, J, I) in the units the model was trained on (Hounsfield units for CT).
 
-    Args:
-        volume: voxels (C, K, J, I) in the units the model was trained on (Hounsfield units for CT), any geometry.
-        policy: how much of each layer is kept; a model that is compressed already wants the default.
-        device: "auto", "cpu", "cuda" or "mps"; "auto" takes a GPU where there is one.
-        engine: "torch" gives the labels of nnUNetv2_predict voxel for voxel where nothing is compressed; "auto" takes
-            the fastest on this computer, whose labels differ where two structures score the same to four digits.
-        progress: told of the stages "measure", "compress", "preprocess", "predict" and "postprocess"; a wish to stop
-            takes effect within one layer while compressing and one patch while predicting.
+    Patches lie `step` of their size apart. `progress` is told of the stages "preprocess", "predict" and "postprocess".
 
     Raises:
-        InputError: the image, the policy, the device or the engine cannot be used.
-        ModelError: the model cannot be used.
-        Cancelled: `progress` was cancelled.
+        InputError: the volume's channels are not the model's.
+        ModelError: the network's answers are not finite.
+        Cancelled: `progress` was cancelled; within one patch.
     """
-    start = time.perf_counter()
-    ready = make_ready(model, policy, device=device, engine=engine, cache=cache, progress=progress)
-    result = run(ready, volume, progress)
-    loading = time.perf_counter() - start - sum(result.seconds.values())
-    return Result(result.label_map, ready.level, {"load": loading, **result.seconds}, ready.cache_hit, result.engine)
+    try:
+        labels, seconds = predict(
+            prepared.model,
+            prepared.networks,
+            volume,
+            device=prepared.device,
+            step=step,
+            head=prepared.head,
+            progress=progress,
+        )
+    except Exception as error:
+        if prepared.instead is None or isinstance(error, TuckerSegError):
+            raise
+        _log.warning("The %s device failed, the CPU takes over: %s", prepared.device.type, error)
+    else:
+        return _result(prepared, volume, labels, seconds)
+    return run(prepared.instead(), volume, progress, step)  # only now, as the error holds what is in the GPU's memory
 
 
-def run(
-    ready: Ready,
-    volume: Volume,
-    progress: Progress | None = None,
-    step: float = 0.5,
-) -> Result:
-    """All that `segment` does from there on; see there. Patches lie `step` of their size apart."""
-    labels, seconds = predict(
-        ready.level,
-        ready.networks,
-        volume,
-        device=ready.device,
-        step=step,
-        head=ready.head,
-        progress=progress,
-    )
-    label_map = LabelMap(labels, volume.geometry, ready.level.labels)
-    return Result(label_map, ready.level, seconds, ready.cache_hit, ready.engine)
+def _result(prepared: PreparedModel, volume: Volume, labels: Labels, seconds: Mapping[str, float]) -> Result:
+    label_map = LabelMap(labels, volume.geometry, prepared.model.labels)
+    return Result(label_map, prepared.model, seconds, prepared.cache_hit, prepared.engine)

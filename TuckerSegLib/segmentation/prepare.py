@@ -1,40 +1,40 @@
-"""A volume with its geometry in, a label map with names on the same grid out, at any level of compression."""
+"""A model compressed by a policy, loaded, and prepared by an engine: ready to run over any number of volumes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import nn
 
-from ..decomposition.policies import RankPolicy, Relative
 from ..engines.base import Prepared, Source
-from ..engines.devices import torch_device
-from ..engines.fastest import prepared
-from ..engines.layer_times import LayerTimes
+from ..engines.fastest import Choice
 from ..engines.memory import give_back
-from ..engines.tuned_ranks import Fitted, fitted
+from ..errors import TuckerSegError
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
 from ..progress import Progress
-from ..store import Store
+from .recipes import ORIGINAL, Recipe
 
-ORIGINAL = Relative(1.0)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Ready:
-    """A level of a model, loaded and prepared by an engine; segments any number of volumes, one at a time.
+class PreparedModel:
+    """A model, compressed or not, loaded and prepared by an engine; runs over one volume at a time.
 
-    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them.
+    `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them. `instead`
+    prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us.
     """
 
-    level: TrainedModel
+    model: TrainedModel
     networks: Sequence[Prepared]
     device: torch.device
     cache_hit: bool
     head: Head | None = None
+    instead: Callable[[], "PreparedModel"] | None = None
 
     @property
     def engine(self) -> str:
@@ -47,83 +47,93 @@ class Ready:
         return sum(network.memory for network in self.networks)
 
 
-def make_ready(
+def prepare(
     model: TrainedModel,
-    policy: RankPolicy = ORIGINAL,
-    *,
-    device: str = "auto",
-    engine: str = "torch",
-    cache: Cache | None = None,
+    recipe: Recipe,
+    engines: Choice,
+    cache: Cache,
     progress: Progress | None = None,
-    whole: bool = False,
-) -> Ready:
-    """All that `segment` does before it looks at the volume; see there. `whole` networks have their heads on."""
-    where = torch_device(device)
-    cache = cache or Cache()
-    if isinstance(policy, Fitted):
-        policy = _fitted(model, policy, where, engine, cache, progress)
-    level, cache_hit = cache.level(model, policy, progress)
-    weights = _Weights(level)
-    # PyTorch's engine gives nnU-Net's own labels where nothing is compressed: its scores are rounded while averaged.
-    head = None if whole or (engine == "torch" and level.compression is None) else _head(level, weights)
-    sources = _sources(level, weights, head is not None)
-    networks = prepared(sources, where, engine, Store(cache.folder), progress)
-    weights.forget()
-    give_back()  # what compressing, and engines that were not chosen, took
-    return Ready(level, networks, where, cache_hit, head)
+    with_head: bool = False,
+) -> PreparedModel:
+    """`model` as `recipe` compresses it, or found in the cache, and prepared by the first of `engines` that can.
+
+    Args:
+        progress: told of the stages "calibrate" and "compress", and of "measure" where engines or layers are timed.
+        with_head: whether the networks are to give scores whatever that costs, rather than features.
+
+    Raises:
+        InputError: the model is compressed already and the recipe asks for something else.
+        ModelError: the model cannot be used.
+        Cancelled: `progress` was cancelled; within one layer while compressing.
+    """
+    if engines.instead is None:
+        return _prepared(model, recipe, engines, cache, progress, with_head)
+    instead = partial(prepare, model, recipe, engines.instead, cache, progress, with_head)
+    try:
+        return replace(_prepared(model, recipe, engines, cache, progress, with_head), instead=instead)
+    except TuckerSegError:
+        raise
+    except Exception as error:
+        _log.warning("The %s device cannot run this network, the CPU takes over: %s", engines.device.type, error)
+    return instead()  # only now, as the error holds what is in the GPU's memory
 
 
-def _fitted(
+def _prepared(
     model: TrainedModel,
-    policy: Fitted,
-    device: torch.device,
-    engine: str,
+    recipe: Recipe,
+    engines: Choice,
     cache: Cache,
     progress: Progress | None,
-) -> RankPolicy:
-    """The published level where nothing is gained by another: on GPUs, in other engines, at factor 1."""
-    published = policy.published
-    if device.type != "cpu" or engine not in ("auto", "fused") or published.factor == 1 or model.compression:
-        return published
-    return fitted(model, published, LayerTimes(Store(cache.folder), progress), progress)
+    with_head: bool,
+) -> PreparedModel:
+    """What `prepare` gives, on this very device."""
+    small, cache_hit = cache.level(model, recipe.policy(model, engines, progress), progress)
+    weights = _Weights(small)
+    # nnU-Net rounds scores while it averages them; features are not rounded alike, so its own labels need the scores.
+    is_exact = engines.is_reference and small.compression is None
+    head = None if with_head or is_exact else _head(small, weights)
+    networks = engines.prepare(_sources(small, weights, head is not None), progress)
+    weights.forget()
+    give_back()  # what compressing, and engines that were not chosen, took
+    return PreparedModel(small, networks, engines.device, cache_hit, head)
 
 
 class _Weights:
     """The folds' weights, read once while engines prepare them and again only if one fails later."""
 
-    def __init__(self, level: TrainedModel) -> None:
-        self._level = level
+    def __init__(self, model: TrainedModel) -> None:
+        self._model = model
         self._folds: list[Weights] | None = None
 
     def folds(self) -> list[Weights]:
         if self._folds is None:
-            self._folds = self._level.load_weights()
+            self._folds = self._model.load_weights()
         return self._folds
 
     def forget(self) -> None:
         self._folds = None
 
 
-def _sources(level: TrainedModel, weights: _Weights, without_head: bool) -> list[Source]:
-    """The level's folds, to be prepared by an engine."""
-    patch = (level.num_input_channels, *level.patch_size)
-    policy = dict(level.compression.policy) if level.compression else ORIGINAL.settings
+def _sources(model: TrainedModel, weights: _Weights, without_head: bool) -> list[Source]:
+    """The model's folds, to be prepared by an engine."""
+    patch = (model.num_input_channels, *model.patch_size)
+    policy = dict(model.compression.policy) if model.compression else ORIGINAL.settings
     part, network = (" without head", _trunk) if without_head else ("", _network)
     return [
-        Source(f"{level.fingerprint} {policy} {fold}{part}", partial(network, level, weights, fold), patch)
+        Source(f"{model.fingerprint} {policy} {fold}{part}", partial(network, model, weights, fold), patch)
         for fold in range(len(weights.folds()))
     ]
 
 
-def _head(level: TrainedModel, weights: _Weights) -> Head | None:
+def _head(model: TrainedModel, weights: _Weights) -> Head | None:
     """What makes scores of all folds' features; None where there are no fewer features than scores."""
-    head = Head.mean([split(_network(level, weights, fold))[1] for fold in range(len(weights.folds()))])
+    head = Head.mean([split(_network(model, weights, fold))[1] for fold in range(len(weights.folds()))])
     return head if head.features < head.outputs else None
 
 
-def _trunk(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
-    return split(_network(level, weights, fold))[0]
+def _trunk(model: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
+    return split(_network(model, weights, fold))[0]
 
 
-def _network(level: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
-    return level.with_weights(weights.folds()[fold])
+def _network(model: TrainedModel, weights: _Weights, fold: int) -> nn.Module:
+    return model.with_weights(weights.folds()[fold])

@@ -1,116 +1,86 @@
-"""A level fitted to one scan: its layers, and how much of each is kept, by what the original network makes of it."""
+"""How a level is made: from what was asked for to the policy that compresses a model here, for this scan."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Protocol
 
 from ..decomposition.budget import Budget
 from ..decomposition.calibration.calibrated import Calibrated
 from ..decomposition.calibration.layer import Fit
-from ..decomposition.policies import RankPolicy, Relative
-from ..engines.tuned_ranks import Fitted
-from ..errors import InputError
+from ..decomposition.policies import Policy, Relative, Settings
+from ..engines.fastest import Choice
+from ..engines.layer_times import LayerTimes
+from ..engines.tuned_ranks import tuned
 from ..inference.patches import patches_of
 from ..models.nnunet import TrainedModel
+from ..progress import Progress
 from ..volumes.volume import Volume
 from .request import Request
 
-if TYPE_CHECKING:
-    from ..decomposition.budget import Seconds
-    from ..decomposition.policies import RankPolicy
-    from ..models.nnunet import TrainedModel
-
-FACTOR = 0.3
-
-SHARE = 0.9
-"""Kept where nothing else is asked for: of channels, and of the energy."""
-
-Given = Mapping[str, float | int | str]
-
-
-def policy_of(name: str, model: "TrainedModel", **settings: float | int | str | None) -> "RankPolicy":
-    """The policy called `name`, with those of `settings` (factor, share, minimum, measure) that are not None.
-
-    Raises:
-        InputError: there is no such policy, it has no such setting, or a setting is out of range.
-    """
-    if name not in _POLICIES:
-        raise InputError(f"There is no policy {name}: choose one of {', '.join(_POLICIES)}.")
-    takes, make = _POLICIES[name]
-    given = {key: value for key, value in settings.items() if value is not None}
-    for key in given:
-        if key not in takes:
-            raise InputError(f"The policy {name} has no {key}: it takes {' and '.join(takes)}.")
-    if given.get("factor") == 1:
-        raise InputError("A factor of 1 leaves nothing to compress: choose one below, such as 0.3.")
-    return make(model, given)
-
-
-def fitted_on(images: Sequence[str], model: "TrainedModel", policy: "RankPolicy") -> "RankPolicy":
-    """The policy with its layers fitted on `images`: "phantoms", files or folders.
-
-    Raises:
-        InputError: an image cannot be read or is not of the model's kind, or the model is compressed already.
-    """
-    from ..decomposition.calibration.calibrated import Calibrated
-    from ..inference.patches import patches_of
-    from ..volumes.sources import volumes_of
-
-    if model.compression is not None:
-        raise InputError(f"{model.name} is compressed already: start from the original model.")
-    return Calibrated(policy, patches_of(model, volumes_of(images)))
-
-
-def _relative(_: "TrainedModel", given: Given) -> "RankPolicy":
-    from ..decomposition.policies import Relative
-
-    return _with(Relative, {"factor": FACTOR, **given})
-
-
-def _energy(_: "TrainedModel", given: Given) -> "RankPolicy":
-    from ..decomposition.policies import Energy
-
-    return _with(Energy, {"share": SHARE, **given})
-
-
-def _vbmf(_: "TrainedModel", given: Given) -> "RankPolicy":
-    from ..decomposition.policies import Vbmf
-
-    return _with(Vbmf, given)
-
-
-def _budget(model: "TrainedModel", given: Given) -> "RankPolicy":
-    from ..decomposition.budget import Budget
-    from ..decomposition.counting import multiply_adds
-
-    asked = given if "share" in given else {"factor": FACTOR, **given}
-    if given.get("measure") == "seconds":
-        return _with(Budget, {**asked, "seconds": _seconds(model)})
-    work = multiply_adds(model.network_without_data(), (model.num_input_channels, *model.patch_size))
-    return _with(Budget, {**asked, "work": work})
-
-
-def _seconds(model: "TrainedModel") -> "dict[str, Seconds]":
-    from ..engines.layer_seconds import layer_seconds
-    from ..engines.layer_times import LayerTimes
-    from ..models.cache import Cache
-    from ..store import Store
-
-    return layer_seconds(model, LayerTimes(Store(Cache().folder)))
-
-
-def _with(policy: Callable[..., "RankPolicy"], settings: Mapping[str, Any]) -> "RankPolicy":
-    return policy(**settings)
-
-
-_POLICIES: dict[str, tuple[tuple[str, ...], Callable[["TrainedModel", Given], "RankPolicy"]]] = {
-    "relative": (("factor", "minimum"), _relative),
-    "energy": (("share", "minimum"), _energy),
-    "vbmf": (("minimum",), _vbmf),
-    "budget": (("factor", "share", "measure"), _budget),
-}
-
 _PATCHES, _QUICK = 8, Fit(samples=8192, rounds=2)
 """Somebody waits for it, and it is not for other images: a third of the data, a quarter of the time."""
+
+
+class Recipe(Protocol):
+    """A way to make a level of any model, settled once the model and the engines that will run it are known."""
+
+    @property
+    def settings(self) -> Settings:
+        """Equal settings give equal levels of equal models on one computer."""
+        ...
+
+    def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
+        """How `model` is to be compressed.
+
+        Raises:
+            Cancelled: `progress` was cancelled.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Prescribed:
+    """A policy that is settled already, whatever the model and the engines."""
+
+    prescribed: Policy
+
+    @property
+    def settings(self) -> Settings:
+        return self.prescribed.settings
+
+    def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
+        return self.prescribed
+
+
+ORIGINAL = Prescribed(Relative(1.0))
+"""The network as it was trained."""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A published level with its ranks tuned to this computer, and as published where nothing is gained by others."""
+
+    published: Relative
+
+    @property
+    def settings(self) -> Settings:
+        return {**self.published.settings, "ranks": "fitted"}
+
+    def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
+        if not engines.has_layer_times or self.published.keeps_all or model.compression is not None:
+            return self.published
+        return tuned(model, self.published, LayerTimes(engines.store, progress), progress)
+
+
+def recipe_of(request: Request, model: TrainedModel, volume: Volume) -> Recipe:
+    """The recipe that `request` asks for, for this model and this volume.
+
+    Raises:
+        InputError: the factor is out of range, or the layers cannot be fitted to the volume.
+    """
+    published = Relative(request.factor)
+    if request.fit_to_scan and not published.keeps_all and model.compression is None:
+        return Prescribed(fitted_to_scan(model, volume, published, request.exact_ranks))
+    return Prescribed(published) if request.exact_ranks else Tuned(published)
 
 
 def fitted_to_scan(model: TrainedModel, volume: Volume, published: Relative, exact_ranks: bool = False) -> Calibrated:
@@ -123,10 +93,3 @@ def fitted_to_scan(model: TrainedModel, volume: Volume, published: Relative, exa
     """
     policy = published if exact_ranks else Budget(factor=published.factor)
     return Calibrated(policy, patches_of(model, [volume], _PATCHES), _QUICK)
-
-
-def _policy(request: Request, model: TrainedModel, volume: Volume) -> RankPolicy:
-    published = Relative(request.factor)
-    if request.fit_to_scan and request.factor < 1 and model.compression is None:
-        return fitted_to_scan(model, volume, published, request.exact_ranks)
-    return published if request.exact_ranks else Fitted(published)

@@ -1,1 +1,1 @@
-"""Training a compressed network: nnU-Net's own loop, with labels or from the original network's answers."""
+"""The training of compressed networks by nnU-Net's own loop, from labels or from the original's answers."""

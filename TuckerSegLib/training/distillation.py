@@ -23,7 +23,7 @@ Patches = Iterator[Tensor]
 Result = TypeVar("Result")
 
 _HELD_OUT = 8
-"""One image in so many, one at least, is for validation."""
+"""One image in so many, but one at least, is for validation."""
 
 
 class Distiller(Finetuner):
@@ -48,7 +48,7 @@ class Distiller(Finetuner):
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
         self._half = half_precision(self.device)
-        self._lanes = _Lanes(self.device, self.batch_size)
+        self._per_core = _PerCore(self.device, self.batch_size)
         self.was_initialized = True
 
     def get_dataloaders(self) -> tuple[Patches, Patches]:
@@ -59,9 +59,10 @@ class Distiller(Finetuner):
         return self._batches(seen, counts[0], False), self._batches(unseen, counts[1], True)
 
     def train_step(self, batch: Tensor) -> dict[str, Any]:  # type: ignore[override]
-        """On a processor one core takes a patch: with several cores a patch, each layer would wait for the slowest."""
+        """On a processor each core takes its own patch, as cores that share one wait for each other at every layer."""
+        self.progress.check()
         self.lr_scheduler.warm_up()
-        losses, gradients = zip(*self._lanes.map(self._gradient, batch), strict=True)
+        losses, gradients = zip(*self._per_core.map(self._gradient, batch), strict=True)
         for parameter, *parts in zip(self._trained, *gradients, strict=True):
             parameter.grad = torch.stack(parts).mean(0)
         nn.utils.clip_grad_norm_(self._trained, 12)
@@ -69,12 +70,12 @@ class Distiller(Finetuner):
         return {"loss": np.mean(losses)}
 
     def validation_step(self, batch: Tensor) -> dict[str, Any]:
-        losses, counts = zip(*self._lanes.map(self._compare, batch), strict=True)
+        losses, counts = zip(*self._per_core.map(self._compare, batch), strict=True)
         both, ours, theirs = np.sum(counts, 0)
         return {"loss": np.mean(losses), "tp_hard": both, "fp_hard": ours - both, "fn_hard": theirs - both}
 
     def _batches(self, images: Sequence[Path], count: int, validation: bool) -> Patches:
-        """What comes depends on the seed, the epoch and the place in it alone; for validation not on the epoch."""
+        """Batches that depend on the seed, the epoch and their place in it alone; for validation not on the epoch."""
         shape = self.configuration_manager.patch_size
         opened = [np.load(image, mmap_mode="r") for image in images]
         for number in itertools.count():
@@ -103,7 +104,7 @@ class Distiller(Finetuner):
         return student.contiguous(), teacher.contiguous()
 
     def _counts(self, student: Tensor, teacher: Tensor) -> npt.NDArray[np.int64]:
-        """Voxels of each structure in both, in the student's and in the teacher's answer."""
+        """How many voxels of each structure are in both answers, in the student's and in the teacher's."""
         if self.label_manager.has_regions:
             ours, theirs = (scores.transpose(0, 1).flatten(1) > 0 for scores in (student, teacher))
             return np.stack([np.asarray(found.sum(1).cpu()) for found in (ours & theirs, ours, theirs)])
@@ -117,7 +118,7 @@ class Distiller(Finetuner):
 
 
 def random_patch(image: npt.NDArray[Any], shape: Sequence[int], rng: np.random.Generator) -> npt.NDArray[Any]:
-    """(C, *shape) from a random place of (C, K, J, I); filled up with zeros where that is smaller, as by nnU-Net.
+    """A patch (C, *shape) from a random place of an image (C, K, J, I), padded with zeros where that is smaller.
 
     A shape of two sizes is that of a slice.
     """
@@ -128,12 +129,12 @@ def random_patch(image: npt.NDArray[Any], shape: Sequence[int], rng: np.random.G
     return np.pad(found, [(0, 0), *missing]).reshape(len(image), *shape)
 
 
-class _Lanes:
-    """Runs equal parts of a batch side by side on a processor's cores; elsewhere there is one lane."""
+class _PerCore:
+    """Runs equal parts of a batch side by side on a processor's cores; on other devices all at once."""
 
     def __init__(self, device: torch.device, batch: int) -> None:
         cores = torch.get_num_threads() if device.type == "cpu" else 1
-        self._count = max(lanes for lanes in range(1, cores + 1) if batch % lanes == 0)
+        self._count = max(count for count in range(1, cores + 1) if batch % count == 0)
         self._pool = ThreadPoolExecutor(self._count, initializer=set_threads, initargs=(cores // self._count,))
 
     def map(self, work: Callable[[Tensor], Result], batch: Tensor) -> list[Result]:

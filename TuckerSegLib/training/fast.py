@@ -1,4 +1,4 @@
-"""The same network in the form that trains fastest on a processor."""
+"""A network in the form that trains fastest on a processor."""
 
 # mypy: allow-untyped-calls
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def for_training(network: nn.Module, device: torch.device) -> nn.Module:
-    """`network` on `device`, in place; names and shapes of its weights stay.
+    """Move `network` to `device`, in place; the names and shapes of its weights stay.
 
     On a processor its 3D layers keep channels last, which oneDNN runs without reordering. PyTorch's instance
     normalisation is slow in that order; its batch normalisation of one image, which is the same thing, is not.

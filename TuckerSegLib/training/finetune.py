@@ -1,10 +1,10 @@
 """Training a compressed network, with labels or from the original network's answers.
 
-Both run nnU-Net's own loop (`training.trainer`) and give a level that differs from the one they start from in its
-weights alone. What an interrupted training needs to go on is in the folder `work`.
+Both run nnU-Net's own loop (`trainer`) and give a model that differs from the one they start from in its weights alone.
+The folder `work` holds what is needed to resume a training.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
@@ -12,11 +12,9 @@ from torch import nn
 from ..engines.devices import torch_device
 from ..errors import InputError, OutputError
 from ..models.nnunet import TrainedModel
+from ..progress import Progress
 from .settings import DISTILLATION, Training
-from .trainer import Told, make_trainer
-
-Prepared = Callable[[int, int], None]
-"""Told of (images preprocessed, images in all)."""
+from .trainer import EpochListener, make_trainer
 
 
 def distill(
@@ -27,23 +25,27 @@ def distill(
     training: Training = DISTILLATION,
     *,
     device: str = "auto",
-    prepared: Prepared | None = None,
-    told: Told | None = None,
+    progress: Progress | None = None,
+    on_epoch: EpochListener | None = None,
 ) -> TrainedModel:
     """`level` after learning to answer as `original` does, on `images`: "phantoms", files or folders; no labels.
 
+    `progress` is told of the stages "images" and "train", `on_epoch` of every epoch.
+
     Raises:
+        Cancelled: `progress` was cancelled; the same call goes on from the last epoch that was finished.
         InputError: an image cannot be used, `level` was not made from `original`, or holds several folds.
         OutputError: `work` cannot be written to.
     """
     from .distillation import Distiller
-    from .images import prepare
+    from .images import preprocess_all
 
     _check(level)
     if original.compression is not None or original.fingerprint != level.fingerprint:
         raise InputError(f"{level.name} was not compressed from that model: name the original it was made from.")
-    files = prepare(level, images, _folder(work / "images"), prepared)
-    trainer = make_trainer(Distiller, level, training, work, " ".join(images), torch_device(device), told)
+    files = preprocess_all(level, images, _folder(work / "images"), progress)
+    trainer = make_trainer(Distiller, level, training, work, " ".join(images), torch_device(device))
+    trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
     trainer.learn_from(_network(original), files)
     return trainer.run()
 
@@ -55,25 +57,30 @@ def train(
     training: Training = Training(),  # noqa: B008
     *,
     device: str = "auto",
-    prepared: Prepared | None = None,
-    told: Told | None = None,
+    progress: Progress | None = None,
+    on_epoch: EpochListener | None = None,
 ) -> TrainedModel:
     """`level` after training on the labels of `dataset`, a folder as nnU-Net wants it, by nnU-Net's own recipe.
 
+    `progress` and `on_epoch` are as in `distill`.
+
     Raises:
+        Cancelled: `progress` was cancelled; the same call goes on from the last epoch that was finished.
         InputError: the folder is not such a dataset, or not one of the model's structures and channels.
         OutputError: `work` cannot be written to.
     """
-    from .labelled import Labelled, prepare_cases
+    from .labelled import Labelled, preprocess_cases
 
     _check(level)
-    prepare_cases(level, dataset, _folder(work), prepared)
-    return make_trainer(Labelled, level, training, work, str(dataset.resolve()), torch_device(device), told).run()
+    preprocess_cases(level, dataset, _folder(work), progress)
+    trainer = make_trainer(Labelled, level, training, work, str(dataset.resolve()), torch_device(device))
+    trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
+    return trainer.run()
 
 
 def _check(level: TrainedModel) -> None:
     if level.compression is None:
-        raise InputError(f"{level.name} is not compressed: choose a level of it.")
+        raise InputError(f"{level.name} is not compressed: compress it first.")
     folds = len(level.load_weights())
     if folds != 1:
         raise InputError(f"{level.name} holds {folds} folds and one is trained at a time: compress one with --fold.")

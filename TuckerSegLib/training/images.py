@@ -1,6 +1,6 @@
-"""Unlabelled images, preprocessed once as the network sees them and kept as files, so that any number of them fits."""
+"""Unlabelled images, preprocessed once and kept as files, so that their number is not limited by memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,19 +11,21 @@ from joblib import Parallel, delayed  # type: ignore[import-untyped]
 from ..errors import InputError
 from ..inference.predict import preprocessed
 from ..models.nnunet import TrainedModel
+from ..progress import Progress
 from ..volumes.output import whole_file
 from ..volumes.phantoms import seeds
 from ..volumes.sources import Source, read, sources_of
 
-Told = Callable[[int, int], None]
 
-
-def prepare(model: TrainedModel, sources: Sequence[str], folder: Path, told: Told | None = None) -> list[Path]:
+def preprocess_all(
+    model: TrainedModel, sources: Sequence[str], folder: Path, progress: Progress | None = None
+) -> list[Path]:
     """Every image of `sources` as a file in `folder`, (C, *spatial) in half precision; those that are there stay.
 
     A source is "phantoms", an image file, a folder of them, or a folder with one DICOM series.
 
     Raises:
+        Cancelled: `progress` was cancelled; the files that are finished are kept.
         InputError: there is no image, one cannot be read, or its channels are not the model's.
     """
     items = sources_of(sources, seeds.DISTILLATION)
@@ -31,20 +33,22 @@ def prepare(model: TrainedModel, sources: Sequence[str], folder: Path, told: Tol
         raise InputError("There is no image to learn from: name at least one.")
     files = [folder / f"{number:05d}.npy" for number in range(len(items))]
     waiting = [(item, file) for item, file in zip(items, files, strict=True) if not file.exists()]
-    bare = replace(model, load_weights=list)
+    without_weights = replace(model, load_weights=list)
     workers = min(torch.get_num_threads(), len(waiting))
     if workers < 2:
-        done = (_prepare(bare, item, file) for item, file in waiting)
+        done = (_preprocess(without_weights, item, file) for item, file in waiting)
     else:
         jobs = Parallel(workers, return_as="generator_unordered")
-        done = jobs(delayed(_prepare)(bare, item, file) for item, file in waiting)
+        done = jobs(delayed(_preprocess)(without_weights, item, file) for item, file in waiting)
+    progress = progress or Progress()
+    progress.stage("images")
+    progress.step(len(items) - len(waiting), len(items))
     for number, _ in enumerate(done, len(items) - len(waiting) + 1):
-        if told:
-            told(number, len(items))
+        progress.step(number, len(items))
     return files
 
 
-def _prepare(model: TrainedModel, item: Source, file: Path) -> Path:
+def _preprocess(model: TrainedModel, item: Source, file: Path) -> Path:
     data = preprocessed(model, read(item)).numpy().astype(np.float16)
     with whole_file(file) as partial, partial.open("wb") as opened:
         np.save(opened, data)

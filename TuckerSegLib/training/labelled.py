@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ from batchgenerators.dataloading.nondet_multi_threaded_augmenter import NonDetMu
 from ..errors import InputError
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
+from ..progress import Progress
 from .trainer import Finetuner
-
-Told = Callable[[int, int], None]
 
 _PREPROCESSED = "nnUNet_preprocessed"
 
@@ -22,7 +21,7 @@ _HELD_OUT = 5
 
 
 class Labelled(Finetuner):
-    """nnU-Net's trainer as it is, on the cases that `prepare_cases` left in the training's folder."""
+    """nnU-Net's trainer as it is, on the cases that `preprocess_cases` left in the training's folder."""
 
     def do_split(self) -> tuple[list[str], list[str]]:
         cases = sorted(self.dataset_class.get_identifiers(self.preprocessed_dataset_folder))
@@ -44,10 +43,11 @@ class Labelled(Finetuner):
                     loader._finish()
 
 
-def prepare_cases(model: TrainedModel, dataset: Path, work: Path, told: Told | None = None) -> None:
+def preprocess_cases(model: TrainedModel, dataset: Path, work: Path, progress: Progress | None = None) -> None:
     """Preprocess every case of `dataset` by nnU-Net's own preprocessor into `work`; those that are there stay.
 
     Raises:
+        Cancelled: `progress` was cancelled; the cases that are finished are kept.
         InputError: the folder is no dataset, not one of the model's structures and channels, or a case is incomplete.
     """
     description = _description(dataset)
@@ -59,11 +59,12 @@ def prepare_cases(model: TrainedModel, dataset: Path, work: Path, told: Told | N
         leftover.unlink()
     with quiet():
         preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
-    for number, (name, (images, labels)) in enumerate(cases.items(), start=1):
+    progress = progress or Progress()
+    progress.stage("images")
+    for number, (name, (images, labels)) in enumerate(cases.items()):
+        progress.step(number, len(cases))
         if not (folder / f"{name}.pkl").exists():
             _preprocess(preprocessor, model, folder / name, images, labels)
-        if told:
-            told(number, len(cases))
 
 
 def _description(dataset: Path) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def _check(model: TrainedModel, description: dict[str, Any], dataset: Path) -> N
 
 
 def _cases(dataset: Path, ending: str, channels: int) -> dict[str, tuple[Sequence[Path], Path]]:
-    """Of each case its images, one a channel, and its label map."""
+    """The images of each case, one a channel, and its label map."""
     if not (dataset / "labelsTr").is_dir():
         raise InputError(f"There is no labelsTr in {dataset}: name a dataset in nnU-Net's raw format.")
     names = sorted(file.name.removesuffix(ending) for file in (dataset / "labelsTr").glob(f"*{ending}"))
@@ -111,7 +112,7 @@ def _cases(dataset: Path, ending: str, channels: int) -> dict[str, tuple[Sequenc
 
 
 def _preprocess(preprocessor: Any, model: TrainedModel, target: Path, images: Sequence[Path], labels: Path) -> None:
-    """The .pkl is renamed last: a case without it is incomplete, and made anew."""
+    """The .pkl is renamed last, as a case without it is incomplete and is preprocessed again."""
     partial = target.with_name(f".{target.name}")
     try:
         preprocessor.run_case_save(

@@ -1,4 +1,4 @@
-"""What a training is told: how fast, how long, and what stays as it is."""
+"""The settings of a training: how fast and how long a network learns, and what is frozen."""
 
 import hashlib
 import json
@@ -11,16 +11,21 @@ from ..decomposition.tucker import TuckerConv
 from ..errors import InputError
 
 PARTS = ("cores", "factors", "norms", "others")
-"""Of a compressed network: the cores, the pointwise layers around them, the normalisations, the layers left whole."""
+"""The parts of a compressed network: cores, the pointwise layers around them, normalisations, and whole layers."""
 
 
 @dataclass(frozen=True)
 class Training:
     """How a network is trained; the defaults are the published ones (Adam, 1e-5, 50 epochs of nnU-Net's length).
 
-    `minutes` ends the training earlier than `epochs` would; `patience` is the number of epochs without a lower
-    validation loss after which it ends, `freeze` names the `PARTS` that are kept as they are.
-    The learning rate falls with nnU-Net's power of 0.9 of what is left, of epochs or of minutes.
+    The learning rate falls with the power 0.9 of what is left, of epochs or of minutes, as in nnU-Net.
+
+    Attributes:
+        iterations: of an epoch.
+        minutes: ends the training earlier than `epochs` would.
+        patience: the number of epochs without a lower validation loss after which the training ends.
+        freeze: the `PARTS` that are kept as they are.
+        temperature: of the answers that a network learns from, where there are no labels.
     """
 
     learning_rate: float = 1e-5
@@ -51,7 +56,7 @@ class Training:
 
 
 DISTILLATION = Training(learning_rate=3e-3, epochs=100, iterations=100)
-"""Without labels the targets are smooth, so that steps can be hundreds of times longer; chosen after short trials."""
+"""Without labels the targets are smooth, so that updates can be hundreds of times larger; chosen after short trials."""
 
 
 def parts(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

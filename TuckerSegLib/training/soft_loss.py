@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 _SLAB = 4096
-"""Voxels whose scores are in single precision at once: they stay in a processor's cache."""
+"""Voxels whose scores are in single precision at once, so that they stay in a processor's cache."""
 
 _SMOOTH = 1.0
-"""Voxels: keeps structures that are not in the patch quiet."""
+"""Voxels added to every structure, so that those absent from the patch have no say."""
 
 
 def soft_loss(student: Tensor, teacher: Tensor, temperature: float = 1.0) -> Tensor:
@@ -38,7 +38,7 @@ def soft_loss_of_regions(student: Tensor, teacher: Tensor, temperature: float = 
 
 
 def _against_rest(score: Tensor) -> Tensor:
-    """(N, *spatial) as two classes: the softmax of (0, x) is the sigmoid of x."""
+    """Scores (N, *spatial) as those of two classes, as the softmax of (0, x) is the sigmoid of x."""
     return torch.stack((torch.zeros_like(score), score), 1)
 
 
@@ -81,7 +81,7 @@ def _totals(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tenso
 
 
 def _gradient(student: Tensor, teacher: Tensor, temperature: float, overlap: Tensor, size: Tensor) -> Tensor:
-    """Of the loss, by the student's scores (C, voxels).
+    """The derivative of the loss by the student's scores (C, voxels).
 
     By q it is (2 overlap q - 2 p) / size / (C - 1) from the Dice; the divergence adds T (q_T - p_T) / voxels.
     """

@@ -20,8 +20,10 @@ Tensors = Mapping[str, Tensor]
 class State:
     """Where a training stands after an epoch.
 
-    `origin` names what was trained, on what and how; `groups` are the tensors ("weights", "best", "optimizer");
-    `record` is all that JSON can hold.
+    Attributes:
+        origin: names what was trained, on what and how.
+        record: everything that JSON can hold.
+        groups: the tensors, by "weights", "best" and "optimizer".
     """
 
     origin: str

@@ -1,9 +1,8 @@
-"""nnU-Net's training loop around a compressed network: Adam, frozen parts, a limit of time, and resumable."""
+"""nnU-Net's training loop around a compressed network, with Adam, frozen parts, a time limit, and a way to resume."""
 
 import copy
 import logging
 import math
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,16 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.nnunet import Compression, TrainedModel, Weights, digest
 from ..models.quiet import quiet
+from ..progress import Event, Progress
 from . import state
+from .determinism import VALIDATION, deterministic, seed_all
 from .fast import for_training
-from .schedule import _Schedule
+from .schedule import Schedule
 from .settings import Training, parts
 from .state import State
 
@@ -37,9 +37,12 @@ _HISTORY = ("train_losses", "val_losses", "mean_fg_dice", "ema_fg_dice", "lrs")
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; `dice` is nnU-Net's pseudo Dice, against labels or against the original network.
+    """The result of one epoch, numbered from 1.
 
-    `share` of the training is done, after `seconds` of computing in all.
+    Attributes:
+        dice: nnU-Net's pseudo Dice, against labels or against the original network.
+        share: how much of the training is done, 0 to 1.
+        seconds: of computing, in all epochs so far.
     """
 
     number: int
@@ -50,27 +53,29 @@ class Epoch:
     seconds: float
 
 
-Told = Callable[[Epoch], None]
+EpochListener = Callable[[Epoch], None]
 
 
 class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
     """nnU-Net's trainer, starting from a compressed network instead of from random weights.
 
-    Nothing but `STATE` is written, after every epoch. The weights that are kept are those with the lowest validation
-    loss. An epoch depends on the seed, its number and the weights alone, so that an interrupted training that goes on
-    ends where an uninterrupted one does.
+    Nothing but `STATE` is written, after every epoch. The weights with the lowest validation loss are kept. An epoch
+    depends on the seed, its number and the weights alone, so that a training that is resumed ends where an
+    uninterrupted one does.
     """
 
     level: TrainedModel
     training: Training
     work: Path
     origin: str
-    told: Told | None
+    progress: Progress
+    on_epoch: EpochListener | None
     clock: Callable[[], float]
 
-    def start_from(self, level: TrainedModel, training: Training, work: Path, origin: str, told: Told | None) -> None:
+    def start_from(self, level: TrainedModel, training: Training, work: Path, origin: str) -> None:
         """What nnU-Net's own arguments leave open; `origin` names the data."""
-        self.level, self.training, self.work, self.told = level, training, work, told
+        self.level, self.training, self.work = level, training, work
+        self.progress, self.on_epoch = Progress(), None
         self.num_epochs, self.initial_lr = training.epochs, training.learning_rate
         self.num_iterations_per_epoch = training.iterations
         self.num_val_iterations_per_epoch = max(1, training.iterations // 10)
@@ -83,7 +88,7 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
 
     def run(self) -> TrainedModel:
         """Train, or go on with the training that `work` holds; the level with the best weights."""
-        with _deterministic(self.training.seed):
+        with deterministic(self.training.seed):
             self.initialize()
             if (self.work / STATE).exists():
                 self.load_checkpoint(self.work / STATE)
@@ -101,12 +106,12 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
             parameter.requires_grad_(part not in self.training.freeze)
         return for_training(network, self.device)
 
-    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, "_Schedule"]:
+    def configure_optimizers(self) -> tuple[torch.optim.Optimizer, Schedule]:
         trained = [p for p in self.network.parameters() if p.requires_grad]
         if not trained:
             raise InputError("With these parts frozen there is nothing to train: leave one out.")
         optimizer = torch.optim.Adam(trained, self.initial_lr)
-        return optimizer, _Schedule(optimizer, self.initial_lr, self._share)
+        return optimizer, Schedule(optimizer, self.initial_lr, self._share)
 
     def on_train_start(self) -> None:
         self.dataloader_train, self.dataloader_val = self.get_dataloaders()
@@ -118,13 +123,14 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
         seed_all(self.training.seed, self.current_epoch)
 
     def train_step(self, batch: dict[str, Any]) -> dict[str, Any]:
+        self.progress.check()
         self.lr_scheduler.warm_up()
         done: dict[str, Any] = super().train_step(batch)
         return done
 
     def on_validation_epoch_start(self) -> None:
         super().on_validation_epoch_start()
-        seed_all(self.training.seed, -1)
+        seed_all(self.training.seed, VALIDATION)
 
     def on_epoch_end(self) -> None:
         self.logger.log("epoch_end_timestamps", time.time(), self.current_epoch)
@@ -137,8 +143,7 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
             self.best = unique(self.network)
         self.current_epoch += 1
         self.save_checkpoint(self.work / STATE)
-        if self.told:
-            self.told(self._epoch())
+        self._tell(self._epoch())
         if self._is_over(took):
             raise _Over
 
@@ -210,6 +215,13 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
         losses = self._last("train_losses"), self._last("val_losses")
         return Epoch(self.current_epoch, *losses, self._last("mean_fg_dice"), self._share(), self.spent)
 
+    def _tell(self, epoch: Epoch) -> None:
+        if self.on_epoch:
+            self.on_epoch(epoch)
+        left = epoch.seconds * (1 - epoch.share) / epoch.share if epoch.share else None
+        self.progress.check()
+        self.progress.tell(Event("train", epoch.share, left))
+
     def _result(self) -> TrainedModel:
         network = self.level.network()
         network.load_state_dict(self._weights)
@@ -221,13 +233,12 @@ T = TypeVar("T", bound=Finetuner)
 
 
 def make_trainer(
-    kind: type[T], level: TrainedModel, training: Training, work: Path, origin: str, device: torch.device,
-    told: Told | None,
-) -> T:  # fmt: skip
+    kind: type[T], level: TrainedModel, training: Training, work: Path, origin: str, device: torch.device
+) -> T:
     """A trainer of the class `kind`, which keeps its files in `work`."""
     with quiet(), _folders(work):
         trainer = kind(level.plans, level.configuration, 0, level.dataset, device)
-    trainer.start_from(level, training, work, origin, told)
+    trainer.start_from(level, training, work, origin)
     return trainer
 
 
@@ -235,12 +246,12 @@ def trained_level(level: TrainedModel, network: nn.Module, training: Training, e
     """`level` with the weights of `network`; its policy tells it from the untrained one."""
     assert level.compression is not None
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    told: dict[str, str | int | float] = {
+    added: dict[str, str | int | float] = {
         "trained": digest(weights),
         "learning_rate": training.learning_rate,
         "epochs": epochs,
     }
-    compression = Compression({**level.compression.policy, **told}, level.compression.ranks, level.compression.report)
+    compression = Compression({**level.compression.policy, **added}, level.compression.ranks, level.compression.report)
     return replace(level, compression=compression, load_weights=partial(_copied, weights))
 
 
@@ -255,14 +266,6 @@ def computing_time(device: torch.device) -> Callable[[], float]:
         return time.perf_counter
     cores = torch.get_num_threads()
     return lambda: time.process_time() / cores
-
-
-def seed_all(seed: int, number: int) -> None:
-    """Of NumPy, PyTorch and Python, as nnU-Net's data loaders draw from all of them."""
-    value = int(np.random.SeedSequence([seed, number + 2]).generate_state(1)[0])
-    np.random.seed(value)
-    random.seed(value)
-    torch.manual_seed(value)
 
 
 class _Over(Exception):
@@ -281,19 +284,6 @@ def _folders(work: Path) -> Iterator[None]:
     finally:
         for name, folder in before.items():
             setattr(upstream, name, folder)
-
-
-@contextmanager
-def _deterministic(seed: int) -> Iterator[None]:
-    """The caller's random states come back afterwards."""
-    states = np.random.get_state(), random.getstate(), torch.get_rng_state()
-    try:
-        seed_all(seed, -2)
-        yield
-    finally:
-        np.random.set_state(states[0])
-        random.setstate(states[1])
-        torch.set_rng_state(states[2])
 
 
 def _copied(weights: Weights) -> list[Weights]:

@@ -1,4 +1,4 @@
-"""Image files in, label maps out; nothing is resampled.
+"""Image files in, label maps out; nothing is resampled unless that is asked for.
 
 `Geometry` is RAS millimetres and arrays are (K, J, I); what a format has instead is said where it is read.
 """
@@ -38,15 +38,17 @@ _READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
 _DAMAGE = (RuntimeError, ValueError, LookupError, EOFError, zlib.error, ImageFileError, HeaderDataError, NRRDError)
 """What readers raise at content that no writer makes."""
 
-_SAME_GRID = 1e-3
 
-
-def read_volume(paths: Sequence[Path]) -> Volume:
+def read_volume(paths: Sequence[Path], straighten: bool = False) -> Volume:
     """The image in `paths`, one file or DICOM folder a channel, in the order the network wants them.
 
     Reads .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, folders with one DICOM series, and any file of a series for the whole
     of it; left-handed grids keep their handedness. Of a NIfTI's two positions the one 3D Slicer takes is taken (the
     scanner's, before aligned ones).
+
+    Args:
+        paths: one a channel.
+        straighten: resample DICOM series that are tilted or unevenly spaced, which are refused otherwise.
 
     Returns:
         Volume with voxels (C, K, J, I) in the files' own scalar type and units.
@@ -57,7 +59,7 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     paths = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not paths:
         raise InputError("No image was given: name one file or DICOM folder a channel.")
-    channels = [_read_channel(path) for path in paths]
+    channels = [_read_channel(path, straighten) for path in paths]
     for path, channel in zip(paths, channels, strict=True):
         _check_same_grid(paths[0], channels[0].geometry, path, channel.geometry)
     if len(channels) == 1:
@@ -65,12 +67,12 @@ def read_volume(paths: Sequence[Path]) -> Volume:
     return Volume(np.concatenate([channel.voxels for channel in channels]), channels[0].geometry)
 
 
-def _read_channel(path: Path) -> Volume:
+def _read_channel(path: Path, straighten: bool) -> Volume:
     with _told_of(path), np.errstate(all="ignore"):  # numbers that are none are refused where a geometry is made
         if not path.exists():
             raise InputError(f"{path} does not exist: check the name.")
-        read = read_dicom if path.is_dir() else _reader_of(regular_file(path))
-        voxels, geometry = read(path)
+        reader = None if path.is_dir() else _reader_of(regular_file(path))
+        voxels, geometry = reader(path) if reader else read_dicom(path, straighten)
         return Volume(voxels[np.newaxis], geometry)
 
 
@@ -93,17 +95,18 @@ def _told_of(path: Path) -> Iterator[None]:
         raise InputError(f"{path} cannot be read ({error.strerror}): check that you may open it.") from error
 
 
-def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]]:
+def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]] | None:
+    """That of the file's suffix; none where the file is DICOM, whatever its name."""
     suffix = next((suffix for suffix in _READERS if path.name.lower().endswith(suffix)), None)
     if suffix is not None:
         return _READERS[suffix]
     if is_dicom(path):
-        return read_dicom
+        return None
     raise InputError(f"{path} is of an unknown kind: use {', '.join(_READERS)} or a DICOM folder.")
 
 
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
-    if first.shape != other.shape or not np.allclose(first.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=_SAME_GRID):
+    if not first.is_same_grid(other):
         raise InputError(f"{path} does not lie on the same grid as {first_path}: resample one to the other.")
 
 

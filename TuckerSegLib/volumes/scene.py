@@ -25,8 +25,6 @@ from .volume import Geometry, LabelMap, Volume
 
 _BINARY_LABELMAP = "Binary labelmap"
 
-_SAME_GRID = 1e-3
-
 
 @dataclass(frozen=True)
 class _Part:
@@ -116,7 +114,7 @@ def show_label_map(
 
 
 def _check_same_grid(labels: Geometry, volume: Geometry, name: str) -> None:
-    if labels.shape != volume.shape or not np.allclose(labels.ijk_to_ras, volume.ijk_to_ras, rtol=0, atol=_SAME_GRID):
+    if not labels.is_same_grid(volume):
         raise InputError(f"The volume {name} was moved or changed after it was read: segment it again.")
 
 

@@ -1,11 +1,10 @@
 """Keeping some of a label map's structures."""
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, suggestion
 from .volume import LabelMap
 
 
@@ -16,8 +15,7 @@ def check(names: Sequence[str], wanted: Sequence[str]) -> None:
     """
     for structure in wanted:
         if structure not in names:
-            close = difflib.get_close_matches(structure, names, 1)
-            advice = f"did you mean {close[0]}?" if close else "see the model's list of structures."
+            advice = suggestion(structure, names, "see the model's list of structures.")
             raise InputError(f"This model has no structure {structure}: {advice}")
 
 

@@ -16,6 +16,9 @@ Matrix = npt.NDArray[np.float64]
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
+_SAME_PLACE = 1e-3
+"""Millimetres that two grids may differ by: files round what they store."""
+
 _SINGULAR = 1e-6
 """Below this share of the product of the spacings, the axes no longer span a volume."""
 
@@ -78,13 +81,25 @@ class Geometry:
         directions: Matrix = (RAS_TO_LPS @ self.ijk_to_ras)[:3, :3] / np.array(self.spacing)
         return directions
 
+    def is_same_grid(self, other: "Geometry") -> bool:
+        """Whether the voxels of both lie at the same places, to a micrometre."""
+        near = np.allclose(self.ijk_to_ras, other.ijk_to_ras, rtol=0, atol=_SAME_PLACE)
+        return tuple(self.shape) == tuple(other.shape) and bool(near)
+
+    @property
+    def orientation(self) -> str:
+        """Where i, j and k lead, as three of the letters L, R, P, A, I and S: "RAS" is right, anterior, superior."""
+        along = np.argmax(np.abs(self.ijk_to_ras[:3, :3] / np.array(self.spacing)), axis=0)
+        leads = [self.ijk_to_ras[axis, column] > 0 for column, axis in enumerate(along)]
+        return "".join(["LR", "PA", "IS"][axis][int(positive)] for axis, positive in zip(along, leads, strict=True))
+
     @property
     def voxel_volume(self) -> float:
         """Millilitres of one voxel."""
         return float(abs(np.linalg.det(self.ijk_to_ras[:3, :3]))) / 1000.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Volume:
     """An image: `voxels` as (C, K, J, I), one entry a channel, on `geometry`.
 
@@ -106,6 +121,12 @@ class Volume:
             raise InputError(f"The image is {self.voxels.shape[1:]} voxels but its geometry {self.geometry.shape}.")
         if self.voxels.dtype.kind == "f" and not np.isfinite(self.voxels).all():
             raise InputError("The image has NaN or infinite voxels: replace them (in CT by -1024) and try again.")
+
+    def __repr__(self) -> str:
+        channels, *shape = self.voxels.shape
+        size, spacing = " x ".join(map(str, shape[::-1])), " x ".join(f"{mm:.4g}" for mm in self.geometry.spacing)
+        several = f"{channels} channels, " if channels > 1 else ""
+        return f"Volume({several}{size} {self.voxels.dtype}, {spacing} mm, {self.geometry.orientation})"
 
 
 @dataclass(frozen=True)

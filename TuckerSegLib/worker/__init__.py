@@ -1,1 +1,1 @@
-"""The same in a process of its own, which keeps networks ready and can be stopped."""
+"""A process of its own that keeps networks ready, segments on request and can be stopped, and its client."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..segmentation.request import Request
 from ..volumes.volume import Volume
-from .jobs import Job, _Queue
+from .jobs import Job, Queue
 from .process import python_executable
 
 
@@ -25,7 +25,7 @@ class Client:
 
     def __init__(self, python: str | None = None) -> None:
         """`python` is the interpreter that runs the worker; this one, or `PythonSlicer` inside 3D Slicer."""
-        self._queue = _Queue(python or python_executable())
+        self._queue = Queue(python or python_executable())
         self._closing = weakref.finalize(self, self._queue.close)
 
     def segment(self, volume: Volume, request: Request) -> Job:
@@ -42,7 +42,8 @@ class Client:
         """One of the worker's other methods: its `result()` is a JSON object.
 
         "ping", which tells versions and what there is to choose from here; "models"; "levels" of `model`;
-        "cache_info"; "cache_clear".
+        "cache_info"; "cache_clear"; "weights_install" of `task`, with its `licence_number` or None; "weights_import" of
+        `archive`; "weights_remove" of `task`.
         """
         job = Job(self, self._queue, {"method": method, "arguments": arguments})
         self._queue.add(job)

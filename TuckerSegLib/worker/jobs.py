@@ -24,7 +24,7 @@ _STARTING = Event("start", 0.0, None)
 class Job:
     """One request, from the moment it was made."""
 
-    def __init__(self, client: object, queue: "_Queue", message: Message) -> None:
+    def __init__(self, client: object, queue: "Queue", message: Message) -> None:
         # A client that nobody holds any more ends its worker, but not before its last job is done.
         self._client: object | None = client
         self._queue = queue
@@ -106,7 +106,7 @@ class Job:
             self._queue.kill(self)
 
 
-class _Queue:
+class Queue:
     """The jobs of one client and the process that does them; outlives the client for as long as its thread runs."""
 
     def __init__(self, python: str) -> None:
@@ -142,10 +142,14 @@ class _Queue:
                 self.process.send({"cancel": job.message["id"]})
 
     def kill(self, job: Job) -> None:
+        """End the process that does not heed the job's cancellation: the job has failed, whatever becomes of that."""
         with self._lock:
-            process = self.process if job is self._current else None
-        if process:
+            if job is not self._current or self.process is None:
+                return
+            process, self.process, self._current = self.process, None, None
             process.kill()
+            job.fail(Cancelled("The segmentation was cancelled."))
+            self._advance()
 
     def close(self) -> None:
         with self._lock:

@@ -3,16 +3,18 @@
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ..engines import workspace
 from ..errors import WorkerError
+from .endings import how_it_ended
 from .protocol import Message, decode, encode
 
 ALLOCATOR = {
@@ -30,9 +32,18 @@ _SECONDS_TO_END = 1.0
 
 _LOG_LINES = 200
 
+_SEPARATE: dict[str, Any] = (
+    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
+    if sys.platform == "win32"
+    else {"start_new_session": True}  # a group of its own, which a launcher shares with what it starts
+)
+
 
 class WorkerProcess:
     """One worker: `on_message` and, once it has ended and said all it had to say, `on_end` are told in a thread.
+
+    What `python` starts may be a launcher, whose child the worker is: 3D Slicer's is. The worker therefore tells its
+    own process in its first message, and it is that one which is killed.
 
     Raises:
         WorkerError: it cannot be started.
@@ -46,6 +57,7 @@ class WorkerProcess:
         on_end: Callable[["WorkerProcess"], None],
     ) -> None:
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self._own_pid: int | None = None
         # -P: a file in the current folder must not pass for one of the libraries.
         command = [python, "-P", "-m", f"{_PACKAGE.name}.worker.server", exchange]
         try:
@@ -55,7 +67,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment(os.environ),
-                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+                **_SEPARATE,
             )
         except OSError as error:
             raise WorkerError(f"{python} could not be started ({error.strerror}): install TuckerSeg again.") from error
@@ -64,7 +76,8 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        """The worker's own process; until it has told that, the one that was started."""
+        return self._own_pid or self._process.pid
 
     @property
     def running(self) -> bool:
@@ -84,10 +97,7 @@ class WorkerProcess:
 
     def how_it_ended(self) -> str:
         """For a sentence that begins with "The worker"."""
-        code = self._process.wait()
-        if code == -9:
-            return "was killed, most likely by the system for lack of memory"
-        return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return how_it_ended(self._process.wait(), self.log)
 
     def end(self) -> None:
         """End it, at once where it does not end itself, and leave no zombie."""
@@ -102,8 +112,11 @@ class WorkerProcess:
             self._messages.join(_SECONDS_TO_END)
 
     def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        """End the worker and the launcher it may have, whatever they are doing; waits a moment for that at most."""
+        with contextlib.suppress(OSError):
+            _kill_all(self._process.pid, self._own_pid)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_END)
 
     def _read_log(self) -> None:
         assert self._process.stderr
@@ -125,7 +138,10 @@ class WorkerProcess:
                 except ValueError:
                     self._log.append(line.decode(errors="replace").rstrip())
                 else:
-                    on_message(self, message)
+                    if "hello" in message:
+                        self._own_pid = int(message["hello"])
+                    else:
+                        on_message(self, message)
         self._process.wait()
         log.join(_SECONDS_TO_END)
         on_end(self)
@@ -134,6 +150,19 @@ class WorkerProcess:
         thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
+
+
+def _kill_all(started: int, own: int | None) -> None:
+    """Kill the process that was started, and the worker where that is another one."""
+    if sys.platform == "win32":  # with all that it started
+        command = ["taskkill", "/F", "/T", "/PID", str(own or started)]
+        subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
+        os.kill(started, signal.SIGTERM)
+        return
+    if own and own != started:
+        with contextlib.suppress(OSError):
+            os.kill(own, signal.SIGKILL)
+    os.killpg(started, signal.SIGKILL)
 
 
 def own_pipes() -> tuple[BinaryIO, BinaryIO]:

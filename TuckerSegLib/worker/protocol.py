@@ -1,7 +1,7 @@
 """What a client and its worker say to each other: one JSON object a line.
 
 To the worker:    {"id", "method", "arguments", "volume"?}, {"cancel": id}, {"release": id} once a label map is copied.
-From the worker:  {"id", "progress"}, {"id", "result", "labels"?}, {"id", "error"}.
+From the worker:  {"hello": pid} once, {"id", "progress"}, {"id", "result", "labels"?}, {"id", "error"}.
 `volume` and `labels` are described arrays (`shared.py`) with their `ijk_to_ras`. The end of the worker's input means
 that its client is gone.
 """

@@ -45,6 +45,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until the process ends, which it does with its input."""
+        self._say({"hello": os.getpid()})
         threading.Thread(target=self._read, daemon=True).start()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
         signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._end, daemon=True).start())

@@ -29,7 +29,7 @@ class Threshold(ScriptedLoadableModule):
         import SampleData
 
         SampleData.SampleDataLogic.registerCustomSampleDataSource(
-            category="Examples", sampleName="Ramp", customDownloader=lambda source: [ThresholdLogic.ramp()]
+            category="Examples", sampleName="Ramp", uris="", customDownloader=lambda source: [ThresholdLogic.ramp()]
         )
 
 

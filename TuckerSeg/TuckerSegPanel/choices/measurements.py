@@ -24,20 +24,31 @@ class Setup:
 
 @dataclass(frozen=True)
 class Measured:
-    """One level: `seconds` it took for a scan of `millilitres`, mean Dice with the original; None where unknown."""
+    """One level: `seconds` it took for a scan of `millilitres`, mean Dice with the original; None where unknown.
+
+    `preparing` are the seconds that its first run took besides, `prepared` is whether that is behind.
+    """
 
     factor: float
     seconds: float | None = None
     millilitres: float | None = None
     agreement: float | None = None
+    preparing: float | None = None
+    prepared: bool = False
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What to expect of one level on one scan; None where nothing was measured."""
+    """What to expect of one level on one scan; None where nothing was measured.
+
+    `speedup` says how many times faster it is than the original, `preparing` how many seconds its first run takes
+    besides; None where that is behind or unknown.
+    """
 
     seconds: float | None = None
     agreement: float | None = None
+    speedup: float | None = None
+    preparing: float | None = None
 
 
 class Measurements:
@@ -55,16 +66,33 @@ class Measurements:
     def expected(self, setup: Setup, factor: float, millilitres: float | None) -> Expected:
         """For a scan of this size; a scan twice as large is taken to need twice the time."""
         measured = self._level(setup, factor)
-        seconds = measured.seconds
-        if seconds is not None and millilitres and measured.millilitres:
-            seconds *= millilitres / measured.millilitres
-        return Expected(seconds, measured.agreement)
+        seconds = _seconds(measured, millilitres)
+        original = _seconds(self._level(setup, 1.0), millilitres)
+        speedup = original / seconds if original and seconds and factor != 1 else None
+        return Expected(seconds, measured.agreement, speedup, self._preparing(setup, measured))
 
     def remember_time(self, setup: Setup, factor: float, seconds: float, millilitres: float) -> None:
         self._put(setup, replace(self._level(setup, factor), seconds=seconds, millilitres=millilitres))
 
+    def remember_preparation(self, setup: Setup, factor: float, seconds: float | None) -> None:
+        """A run at this level has ended; `seconds` are what preparing it took, None where that was behind already."""
+        level = replace(self._level(setup, factor), prepared=True)
+        self._put(setup, level if seconds is None else replace(level, preparing=seconds))
+
+    def forget_preparations(self) -> None:
+        """What was prepared was removed from the disk."""
+        everything = {key: [{**level, "prepared": False} for level in levels] for key, levels in self._all().items()}
+        self._write(json.dumps(everything))
+
     def remember_agreement(self, setup: Setup, factor: float, agreement: float) -> None:
         self._put(setup, replace(self._level(setup, factor), agreement=agreement))
+
+    def _preparing(self, setup: Setup, level: Measured) -> float | None:
+        """What the first run takes besides; as other levels of the model did, where this one was never prepared."""
+        if level.prepared:
+            return None
+        known = [other.preparing for other in self.of(setup) if other.preparing is not None and other.factor != 1]
+        return level.preparing if level.preparing is not None else max(known, default=None)
 
     def _level(self, setup: Setup, factor: float) -> Measured:
         return next((level for level in self.of(setup) if level.factor == factor), Measured(factor))
@@ -80,3 +108,9 @@ class Measurements:
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
+
+
+def _seconds(level: Measured, millilitres: float | None) -> float | None:
+    if level.seconds is None or not millilitres or not level.millilitres:
+        return level.seconds
+    return level.seconds * millilitres / level.millilitres

@@ -57,6 +57,12 @@ def task_to_download(key: str) -> "Task | None":
     return found if found is not None and not _is_installed(found) else None
 
 
+def installed_task(key: str) -> "Task | None":
+    """The task of that name if its weights are on this computer; None for any other model."""
+    found = next((task for task in _tasks() if task.name == key), None)
+    return found if found is not None and _is_installed(found) else None
+
+
 def remember(path: Path) -> Model:
     """Puts a folder or file that the user chose first among those browsed for."""
     structures_of.cache_clear()
@@ -92,15 +98,15 @@ def _is_installed(task: "Task") -> bool:
 
 def _of_task(task: "Task") -> Model:
     size = _("at its own resolution") if task.spacing is None else f"{max(task.spacing):g} mm"
-    hint = _("{modality}, {count} structures, {size}, {networks} networks").format(
+    hint = _("TotalSegmentator: {modality}, {count} structures, {size}, {networks} networks").format(
         modality=task.modality, count=len(task.found), size=size, networks=len(task.all_networks())
     )
-    return Model(task.name, f"TotalSegmentator {task.name}", hint)
+    return Model(task.name, f"{task.name} (TotalSegmentator)", hint)
 
 
 def _to_download(task: "Task") -> Model:
     model = _of_task(task)
-    title = _("{title} (to be downloaded)").format(title=model.title)
+    title = _("{name} (to be downloaded)").format(name=task.name)
     return Model(model.key, title, _("{hint}; you are asked before anything is downloaded").format(hint=model.hint))
 
 

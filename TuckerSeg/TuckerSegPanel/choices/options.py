@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from TuckerSegLib.models.sample import SAMPLE
+from TuckerSegLib.errors import InputError, suggestion
 from TuckerSegLib.segmentation.request import Request
 
 
@@ -15,18 +15,14 @@ def spelled(field: str) -> str:
 
 
 def request_of(options: Mapping[str, Any]) -> Request:
-    """The request of a script; what it leaves out is as `Request` has it, and the model is the sample.
+    """The request of a script; what it leaves out is as `Request` has it.
 
     Raises:
-        TypeError: there is no such option.
+        InputError: there is no such option.
     """
     names = {spelled(field.name): field.name for field in fields(Request)}
-    unknown = sorted(set(options) - set(names))
-    if unknown:
-        raise TypeError(f"There is no option {unknown[0]}: choose among {', '.join(names)}.")
-    given = {names[option]: _hashable(value) for option, value in options.items()}
-    return Request(**{"model": SAMPLE, **given})
-
-
-def _hashable(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    for option in options:
+        if option not in names:
+            advice = suggestion(option, list(names), f"there are {', '.join(names)}.")
+            raise InputError(f"A segmentation has no option {option}: {advice}")
+    return Request.of(**{names[option]: value for option, value in options.items()})

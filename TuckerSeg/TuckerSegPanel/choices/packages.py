@@ -1,8 +1,11 @@
 """The Python packages that segmenting needs: which are missing, how large they are, and their installation."""
 
 import re
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module, invalidate_caches, metadata
 from pathlib import Path
@@ -18,6 +21,9 @@ REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements
 
 KEPT = ("numpy", "vtk", "SimpleITK", "requests", "scipy", "pydicom", "torch", "torchvision")
 """What the application brings, or PyTorch's extension chose for this computer: never replaced by another version."""
+
+_LAST_LINES = 30
+"""Of what pip says, as details of a failure."""
 
 _SIZE = re.compile(r"#\s*(?P<size>\d+) MB(?P<alone>, without its dependencies)?")
 
@@ -74,31 +80,68 @@ def describe(packages: Sequence[Package]) -> str:
     )
 
 
+def summarise(packages: Sequence[Package]) -> str:
+    """The same in so few words that they fit a line: `PyTorch and 5 other packages are missing`."""
+    first = "PyTorch" if packages[0].is_torch else packages[0].requirement.name
+    if len(packages) == 1:
+        return _("{name} is missing").format(name=first)
+    return _("{name} and {count} more are missing").format(name=first, count=len(packages) - 1)
+
+
 def install(packages: Sequence[Package]) -> None:
     """Installs what the user agreed to; versions of what the application brings stay as they are.
 
     Raises:
         InstallError: the installation failed or was declined.
     """
-    try:
-        for package in packages:
-            if package.is_torch:
-                _install_torch(package.requirement)
-        with tempfile.TemporaryDirectory() as folder:
-            constraints = Path(folder) / "constraints.txt"
-            constraints.write_text("".join(f"{line}\n" for line in kept_versions()), encoding="utf-8")
-            others = [package for package in packages if not package.is_torch]
-            _pip([str(package.requirement) for package in others if not package.alone], constraints)
-            for package in others:
-                if package.alone:
-                    slicer.util.pip_install(["--no-deps", str(package.requirement)])
-    except InstallError:
-        raise
-    except Exception as error:  # pip, Slicer and the PyTorch extension each raise their own
-        failed = InstallError(_("The Python packages could not be installed: check the network and the log."))
-        failed.details = str(error)
-        raise failed from error
+    with _last_lines() as said:
+        try:
+            _install(packages)
+        except InstallError:
+            raise
+        except Exception as error:  # pip, Slicer and the PyTorch extension each raise their own
+            failed = InstallError(_("The Python packages could not be installed: check the network and the log."))
+            failed.details = "\n".join([*said, str(error)])
+            raise failed from error
     invalidate_caches()
+
+
+def _install(packages: Sequence[Package]) -> None:
+    for package in packages:
+        if package.is_torch:
+            _install_torch(package.requirement)
+    with tempfile.TemporaryDirectory() as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("".join(f"{line}\n" for line in kept_versions()), encoding="utf-8")
+        others = [package for package in packages if not package.is_torch]
+        _pip([str(package.requirement) for package in others if not package.alone], constraints)
+        for package in others:
+            if package.alone:
+                slicer.util.pip_install(["--no-deps", str(package.requirement)])
+
+
+class _Tee:
+    """Standard output that is shown as before and remembered, as far as its last lines go."""
+
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+        self.lines: deque[str] = deque(maxlen=_LAST_LINES)
+
+    def write(self, text: str) -> int:
+        self.lines.extend(line for line in text.splitlines() if line.strip())
+        self._shown.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        self._shown.flush()
+
+
+@contextmanager
+def _last_lines() -> Iterator[deque[str]]:
+    """The last lines that pip prints in the block, which Slicer passes on to standard output."""
+    tee = _Tee(sys.stdout)
+    with redirect_stdout(tee):
+        yield tee.lines
 
 
 def kept_versions() -> list[str]:
@@ -132,7 +175,7 @@ def _install_torch(requirement: Requirement) -> None:
             _("PyTorch is missing: install the PyTorch extension in the Extensions Manager and restart Slicer.")
         ) from error
     torch = utilities.PyTorchUtilsLogic().installTorch(
-        askConfirmation=True, torchVersionRequirement=str(requirement.specifier)
+        askConfirmation=False, torchVersionRequirement=str(requirement.specifier)
     )
     if torch is None:
         raise InstallError(_("PyTorch was not installed, and nothing can be segmented without it."))

@@ -12,7 +12,6 @@ from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.engines.names import DEVICES
 from TuckerSegLib.engines.names import NAMES as ENGINES
 from TuckerSegLib.models.dataset import is_compressed
-from TuckerSegLib.models.sample import SAMPLE
 from TuckerSegLib.segmentation.request import Request
 
 
@@ -105,13 +104,13 @@ class Parameters:
     standard_names = Flag("StandardNames")
     all_frames = Flag("AllFrames")
 
-    # These are called as in `Request`, of which they have the defaults.
-    model = Text("Model", SAMPLE)
+    # Called as in `Request`, of which these have the defaults.
+    model = Text("Model", Request.model)
     factor = Number("Factor", Request.factor)
     device = Text("Device", Request.device, DEVICES)
     engine = Text("Engine", Request.engine, ENGINES)
-    structures = Names("Structures", Request.structures)
-    folds = Names("Folds")
+    structures = Names("Structures", tuple(Request.structures))
+    folds = Names("Folds", tuple(Request.folds))
     exact_ranks = Flag("ExactRanks", Request.exact_ranks)
     fit_to_scan = Flag("FitToScan", Request.fit_to_scan)
 

@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled
-from TuckerSegLib.progress import Event
+from TuckerSegLib.progress import PREPARING, Event
 
 from .work import Work
 
@@ -40,6 +40,11 @@ class Advance:
     title: str = ""
     number: int = 0
     count: int = 0
+
+    @property
+    def preparing(self) -> bool:
+        """Whether the stage comes before the run's own work, so that the fraction stands."""
+        return self.stage in (*PREPARING, "phantom", "unpack")
 
 
 Steps = Generator[Step, Any, Any]

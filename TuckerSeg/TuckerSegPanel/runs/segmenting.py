@@ -9,6 +9,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.decomposition.published import LEVELS
+from TuckerSegLib.progress import PREPARING
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.volumes.dice import dice, mean_dice
@@ -16,22 +17,20 @@ from TuckerSegLib.volumes.scene import show_label_map, volume_from_node
 from TuckerSegLib.volumes.volume import LabelMap, Volume
 from TuckerSegLib.worker.client import Client
 
-from ..choices.measurements import Measurements, Setup
+from ..choices.measurements import Expected, Measurements, Setup
 from ..scene import ownership, sequences
 from ..scene.tables import Row, fill_comparison
 from .run import Step, Steps
 
-_PREPARING = ("load", "compress", "start")
-"""Stages that only the first run at a level needs; later ones take the others alone."""
-
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a segmentation of `volume` left in the scene, and the worker's account of it."""
+    """What a segmentation of `volume` left in the scene, the worker's account of it, and what is known of its level."""
 
     volume: "slicer.vtkMRMLScalarVolumeNode"
     segmentation: "slicer.vtkMRMLSegmentationNode"
     finished: Segmentation
+    expected: Expected
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Segmenting:
         self._keep(image, request, finished)
         own = ownership.own_segmentation(segmentation_node, volume_node)
         node = show_label_map(finished.label_map, volume_node, own, standard_names)
-        return Outcome(volume_node, node, finished)
+        return Outcome(volume_node, node, finished, self._expected(request))
 
     def segment_frames(
         self,
@@ -98,7 +97,7 @@ class Segmenting:
         label_maps = [finished.label_map for finished in results]
         own = ownership.own_sequence(segmentation_node, volume_node)
         node = sequences.show(volume_node, own, frames, label_maps, standard_names)
-        return Outcome(volume_node, node, results[-1])
+        return Outcome(volume_node, node, results[-1], self._expected(request))
 
     def compare(
         self,
@@ -138,6 +137,9 @@ class Segmenting:
             self._keep(image, level, finished)
         return volume_node
 
+    def _expected(self, request: Request) -> Expected:
+        return self._measurements.expected(setup_of(request), request.factor, None)
+
     def _original_of(self, image: _Image, request: Request, index: int, count: int) -> Steps:
         request = replace(request, factor=1.0)
         if self._original is None or self._original[0] != _identity(image, request):
@@ -151,6 +153,8 @@ class Segmenting:
         setup = setup_of(request)
         if not request.structures:  # fewer structures may need fewer networks, and agree otherwise
             self._measurements.remember_time(setup, request.factor, seconds_of(finished), millilitres(image.volume))
+            prepared = None if finished.cache_hit else preparing_of(finished)
+            self._measurements.remember_preparation(setup, request.factor, prepared)
         if request.factor == 1:
             self._original = (_identity(image, request), finished.label_map)
         if self._original is None or self._original[0] != _identity(image, replace(request, factor=1.0)):
@@ -178,7 +182,12 @@ def setup_of(request: Request) -> Setup:
 
 def seconds_of(finished: Segmentation) -> float:
     """How long the same run takes once the level is made and loaded."""
-    return sum(seconds for stage, seconds in finished.seconds.items() if stage not in _PREPARING)
+    return sum(seconds for stage, seconds in finished.seconds.items() if stage not in PREPARING)
+
+
+def preparing_of(finished: Segmentation) -> float:
+    """What a run took besides because the level had to be made and loaded."""
+    return sum(seconds for stage, seconds in finished.seconds.items() if stage in PREPARING)
 
 
 def millilitres(volume: Volume) -> float:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from ..choices.state import State
@@ -33,8 +34,14 @@ class CachePanel:
         self._ui.cacheLabel.toolTip = _("Compressed networks are kept in {folder}").format(folder=answer["folder"])
 
     def _on_clear(self, _checked: bool = False) -> None:
-        self._logic.ask("cache_clear", self._on_cleared)
+        question = _(
+            "Remove all compressed networks from the disk? Each level is prepared anew when it is used next, which "
+            "takes from seconds to minutes."
+        )
+        if slicer.util.confirmYesNoDisplay(question, _("TuckerSeg")):
+            self._logic.ask("cache_clear", self._on_cleared)
 
     def _on_cleared(self, answer: dict[str, Any]) -> None:
+        self._logic.measurements.forget_preparations()
         self._log.add(_("The cache was cleared, which freed {size} MB").format(size=f"{answer['freed'] / 1e6:.0f}"))
         self._logic.ask("cache_info", self._take)

@@ -25,7 +25,7 @@ class InputPanel:
         self._ui.inputSelector.setCurrentNode(chosen.volume)
         self._ui.outputSelector.setCurrentNode(chosen.segmentation)
         self._ui.show3DButton.setSegmentationNode(chosen.segmentation)
-        self._ui.show3DButton.enabled = chosen.segmentation is not None
+        self._ui.show3DButton.visible = chosen.segmentation is not None and not state.busy
         self._ui.sampleButton.visible = chosen.volume is None
         self._ui.sampleButton.enabled = not state.missing and not state.busy
 

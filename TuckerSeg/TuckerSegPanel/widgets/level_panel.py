@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+import qt
+from slicer.i18n import tr as _
 
 from TuckerSegLib.decomposition.published import LEVELS
 
@@ -11,7 +13,7 @@ from ..choices.scene_choices import SceneChoices
 from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..runs.segmenting import setup_of
-from ..words import wording
+from ..words import colours, wording
 from ..words.wording import Cost
 
 
@@ -22,6 +24,7 @@ class LevelPanel:
         self._ui, self._logic, self._choices = ui, logic, choices
         self._costs: dict[str, dict[float, Cost]] = {}
         ui.levelSlider.maximum = len(LEVELS) - 1
+        _label_ticks(ui.levelValuesLayout)
         ui.levelSlider.connect("valueChanged(int)", lambda position: choices.choose(factor=LEVELS[position]))
 
     def show(self, state: State) -> None:
@@ -30,10 +33,13 @@ class LevelPanel:
         self._ui.levelSlider.enabled = not state.compressed
         expected, factor = self._expected(state), chosen.factor
         if state.compressed:
-            factor, expected = next(iter(costs), factor), Expected(expected.seconds, None)
+            factor, expected = next(iter(costs), factor), Expected(expected.seconds)
         cost = costs.get(factor)
-        self._ui.savingsLabel.text = wording.savings(factor, cost, chosen.exact_ranks or state.compressed)
-        self._ui.expectedLabel.text = wording.expectation(factor, cost, expected)
+        text, meaning = wording.gain(factor, cost, expected)
+        self._ui.expectedLabel.text = text
+        exact = chosen.exact_ranks or state.compressed
+        self._ui.expectedLabel.toolTip = wording.basis(factor, cost, expected, exact)
+        colours.paint(self._ui.expectedLabel, meaning)
 
     def ask(self) -> None:
         """What levels of the chosen model save is known to the worker, which opens the model for it."""
@@ -55,6 +61,20 @@ class LevelPanel:
     def _expected(self, state: State) -> Expected:
         request = self._choices.request
         return self._logic.measurements.expected(setup_of(request), request.factor, millilitres(state.chosen.volume))
+
+
+def _label_ticks(layout: Any) -> None:
+    """Writes each level below its tick: two columns a level, but one at either end, put the labels' middles there."""
+    last = len(LEVELS) - 1
+    for position, factor in enumerate(LEVELS):
+        label = qt.QLabel(f"{factor:g}")
+        label.toolTip = _("Share of each layer's channels that is kept (downsampling factor, DF)")
+        aligned = {0: qt.Qt.AlignLeft, last: qt.Qt.AlignRight}.get(position, qt.Qt.AlignHCenter)
+        column = max(2 * position - 1, 0)
+        layout.addWidget(label, 0, column, 1, 1 if position in (0, last) else 2, aligned)
+    for column in range(2 * last):
+        layout.setColumnStretch(column, 1)
+        layout.setColumnMinimumWidth(column, 1)
 
 
 def millilitres(volume: Any) -> float | None:

@@ -22,10 +22,10 @@ class ModelPanel:
         self._list = ModelList(ui.modelSelector)
         self.fill()
         ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
-        menu = qt.QMenu(ui.browseButton)
-        menu.addAction(_("Trained nnU-Net folder…")).connect("triggered()", self.browse_folder)
-        menu.addAction(_("Compressed model (.tuckerseg)…")).connect("triggered()", self.browse_file)
-        ui.browseButton.setMenu(menu)
+        self.menu = qt.QMenu(ui.browseButton)
+        self.menu.addAction(_("Trained nnU-Net folder…")).connect("triggered()", self.browse_folder)
+        self.menu.addAction(_("Compressed model (.tuckerseg)…")).connect("triggered()", self.browse_file)
+        ui.browseButton.setMenu(self.menu)
 
     def fill(self) -> None:
         """Lists what there is now."""

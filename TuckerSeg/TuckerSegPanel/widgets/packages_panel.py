@@ -20,6 +20,7 @@ class PackagesPanel:
         self._installed = installed
         self.failed: Callable[[BaseException], None] = lambda _error: None
         self.missing: list[packages.Package] = []
+        self._installing = False
         ui.installButton.connect("clicked(bool)", self._on_install)
 
     def look(self) -> None:
@@ -28,10 +29,28 @@ class PackagesPanel:
 
     def show(self, state: State) -> None:
         self._ui.packagesFrame.visible = bool(state.missing)
+        self._ui.installButton.enabled = not self._installing
         if state.missing:
-            self._ui.packagesLabel.text = packages.describe(state.missing)
+            self._ui.packagesLabel.text = packages.summarise(state.missing)
+            self._ui.packagesLabel.toolTip = packages.describe(state.missing)
 
     def _on_install(self, _checked: bool = False) -> None:
+        """While pip runs, the application processes events, and with them clicks on this very button."""
+        if self._installing or not self._agreed():
+            return
+        self._installing = True
+        self._ui.installButton.enabled = False
+        try:
+            with slicer.util.WaitCursor():
+                packages.install(self.missing)
+        except TuckerSegError as error:
+            self.failed(error)
+        finally:
+            self._installing = False
+            self._ui.installButton.enabled = True
+        self._installed()
+
+    def _agreed(self) -> bool:
         question = (
             packages.describe(self.missing)
             + "\n\n"
@@ -41,11 +60,4 @@ class PackagesPanel:
             )
         )
         details = "\n".join(f"{package.requirement}: {package.megabytes} MB" for package in self.missing)
-        if not slicer.util.confirmOkCancelDisplay(question, _("TuckerSeg"), detailedText=details):
-            return
-        try:
-            with slicer.util.WaitCursor():
-                packages.install(self.missing)
-        except TuckerSegError as error:
-            self.failed(error)
-        self._installed()
+        return bool(slicer.util.confirmOkCancelDisplay(question, _("TuckerSeg"), detailedText=details))

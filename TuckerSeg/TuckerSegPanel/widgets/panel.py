@@ -18,6 +18,7 @@ from .model_panel import ModelPanel
 from .packages_panel import PackagesPanel
 from .run_panel import RunPanel
 from .segmenting_panel import SegmentingPanel
+from .weights_panel import WeightsPanel
 
 
 class Panel(VTKObservationMixin):
@@ -29,13 +30,15 @@ class Panel(VTKObservationMixin):
         self._entered = False
         self.choices = SceneChoices(self.refresh)
         self.log = Log(ui.logText)
+        ui.logCollapsibleButton.collapsed = True
         self.packages = PackagesPanel(ui, self._reopen)
         self.runs = RunPanel(ui, logic, self.log, self.refresh)
         self.packages.failed = self.runs.report
         self.model = ModelPanel(ui, self.choices, parent)
         self.level = LevelPanel(ui, logic, self.choices)
         self.input = InputPanel(ui, self.choices, self.runs)
-        self.segmenting = SegmentingPanel(logic, self.choices, self.runs, self._weights_arrived)
+        self.weights = WeightsPanel(self.model.menu, logic, self.choices, self.runs, self._weights_changed, parent)
+        self.segmenting = SegmentingPanel(logic, self.choices, self.runs, self.weights.offer)
         self.runs.begin = self.segmenting.begin
         self.comparing = ComparingPanel(ui, logic, self.choices, self.runs)
         self.advanced = AdvancedPanel(ui, logic, self.choices)
@@ -49,6 +52,7 @@ class Panel(VTKObservationMixin):
             self.comparing,
             self.advanced,
             self.cache,
+            self.weights,
         )
         self._follow_scene()
 
@@ -90,7 +94,7 @@ class Panel(VTKObservationMixin):
         if self._entered:
             self.enter()
 
-    def _weights_arrived(self) -> None:
+    def _weights_changed(self) -> None:
         self.model.fill()
         self.level.forget(self.choices.chosen.model)
         self.refresh()

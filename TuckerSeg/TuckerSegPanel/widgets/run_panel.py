@@ -12,7 +12,7 @@ from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..runs.run import Advance, Run, Steps
 from ..runs.runner import Listener
-from ..words import stages
+from ..words import colours, stages
 from .log import Log
 
 
@@ -29,6 +29,7 @@ class RunPanel:
         button.text = _("Cancel") if state.busy else _("Segment")
         button.enabled = state.busy or not state.obstacle
         purpose = _("Stop this run; the scene stays as it was") if state.busy else _("Segment the input volume")
+        colours.stand_out(button, on=state.can_start)
         button.toolTip = purpose if state.busy or not state.obstacle else state.obstacle
         self._ui.progressBar.visible = state.busy
         self._ui.statusLabel.visible = bool(self._ui.statusLabel.text)
@@ -40,9 +41,9 @@ class RunPanel:
         self._logic.start(Listener(run, self._on_progress, lambda result: self._end(finished, result), self._on_failed))
         self._refresh()
 
-    def say(self, text: str) -> None:
-        """How a run ended, or why none is needed."""
-        self._show_status(text)
+    def say(self, text: str, meaning: str = "good") -> None:
+        """How a run ended, or why none is needed; `meaning` is one of the colours'."""
+        self._show_status(text, meaning)
         self._log.add(text)
 
     def note(self, text: str) -> None:
@@ -52,7 +53,7 @@ class RunPanel:
     def report(self, error: BaseException) -> None:
         """One sentence in a dialog; what a developer needs stands behind its button for details."""
         details = getattr(error, "details", "") or self._logic.client.log_tail()
-        self._show_status(str(error))
+        self._show_status(str(error), "failed")
         self._log.add_failure(str(error), details)
         more = {"detailedText": details} if details else {}
         slicer.util.errorDisplay(str(error), _("TuckerSeg"), **more)
@@ -64,8 +65,8 @@ class RunPanel:
             self.begin()
 
     def _on_progress(self, advance: Advance) -> None:
-        self._ui.progressBar.value = int(1000 * advance.fraction)
-        self._show_status(stages.describe(advance))
+        self._show_bar(advance)
+        self._show_status(stages.describe(advance), "plain")
 
     def _end(self, finished: Callable[[Any], None], result: Any) -> None:
         finished(result)
@@ -74,10 +75,20 @@ class RunPanel:
     def _on_failed(self, error: BaseException) -> None:
         self._refresh()
         if isinstance(error, Cancelled):
-            self.say(str(error))
+            self.say(str(error), "plain")
         else:
             self.report(error)
 
-    def _show_status(self, text: str) -> None:
-        self._ui.statusLabel.text = text
-        self._ui.statusLabel.visible = True
+    def _show_bar(self, advance: Advance) -> None:
+        """While a run is being prepared its fraction stands: the bar shows the stage's, or that something goes on."""
+        bar, fraction = self._ui.progressBar, advance.fraction
+        if advance.preparing:
+            fraction = advance.number / advance.count if advance.count else None
+        bar.maximum = 0 if fraction is None else 1000
+        bar.value = int(1000 * (fraction or 0))
+
+    def _show_status(self, text: str, meaning: str) -> None:
+        label = self._ui.statusLabel
+        label.text = text
+        label.visible = True
+        colours.paint(label, meaning, bold=meaning in ("good", "poor"))

@@ -30,24 +30,52 @@ class Cost:
         return cls(level["factor"], level["parameters_removed"], level["flops_removed"], level.get("agreement"))
 
 
+def gain(factor: float, cost: Cost | None, expected: Expected) -> tuple[str, str]:
+    """The line below the slider, the gain first, and what it means: "good", "poor" or "plain".
+
+    `about 9 s, 4 times faster than the original, agreement 0.98`; what was not measured is said to be unknown.
+    """
+    agreement, on_phantoms = _agreement_of(factor, cost, expected)
+    parts = [_time(expected), *_speedup(expected)]
+    if factor == 1:
+        parts.append(_("the original network"))
+    elif agreement is None:
+        parts.append(_("agreement unknown"))
+    else:
+        parts.append(_agreement(agreement, on_phantoms))
+    text = ", ".join(parts)
+    if expected.preparing is not None and expected.preparing >= 1:
+        text += _("; {duration} more the first time").format(duration=duration(expected.preparing))
+    if agreement is None:
+        return text, "plain"
+    return text, "poor" if agreement < POOR_AGREEMENT else "good"
+
+
+def basis(factor: float, cost: Cost | None, expected: Expected, exact: bool) -> str:
+    """What the line stands on, and the jargon: for its tool tip."""
+    _agreement_known, on_phantoms = _agreement_of(factor, cost, expected)
+    lines = [savings(factor, cost, exact)]
+    if expected.seconds is not None:
+        lines.append(_("The time is that of the last run at this level, scaled to the size of this volume."))
+    if on_phantoms:
+        lines.append(_("The agreement was measured on phantoms: press Measure to know it on this volume."))
+    elif expected.agreement is not None and factor != 1:
+        lines.append(_("The agreement is the mean Dice with the original network's result, on the last such volume."))
+    else:
+        lines.append(_("Press Measure to know what is unknown."))
+    return "\n".join(lines)
+
+
 def savings(factor: float, cost: Cost | None, exact: bool) -> str:
-    """The first line under the slider; what is not known is said to be unknown."""
+    """What the level removes; layers that would not be faster here are kept whole, unless `exact` ranks are wanted."""
     if factor == 1:
         return _("DF 1: the original network, nothing removed")
     if cost is None:
         return _("DF {factor:g}: savings unknown").format(factor=factor)
     text = _("DF {factor:g}: {parameters} of parameters, {flops} of FLOPs removed")
-    if not exact:  # layers that would not be faster here are kept whole
+    if not exact:
         text = _("DF {factor:g}: up to {parameters} of parameters, {flops} of FLOPs removed")
     return text.format(factor=factor, parameters=percent(cost.parameters_removed), flops=percent(cost.flops_removed))
-
-
-def expectation(factor: float, cost: Cost | None, expected: Expected) -> str:
-    """The second line: of this computer, and of this network; measurements of runs go before those on phantoms."""
-    agreement = _agreement(factor, expected)
-    if factor != 1 and expected.agreement is None and cost and cost.agreement is not None:
-        agreement = _("agreement {dice:.2f} (phantoms)").format(dice=cost.agreement)
-    return _("Expected: {time}, {agreement}").format(time=_time(expected), agreement=agreement)
 
 
 def outcome(parameters_removed: float, layers_kept: int) -> str:
@@ -57,12 +85,19 @@ def outcome(parameters_removed: float, layers_kept: int) -> str:
     )
 
 
-def finished(structures: int, seconds: float, engine: str, was_ready: bool) -> str:
-    """`14 structures in 9 s, by PyTorch (fused) (level was ready)`."""
+def finished(structures: int, seconds: float, expected: Expected) -> tuple[str, str]:
+    """`14 structures in 9 s, agreement 0.98`, and what that means: a result known to be poor is no success."""
     found = _("1 structure") if structures == 1 else _("{count} structures").format(count=structures)
-    return _("{found} in {duration}, by {engine} ({level})").format(
-        found=found,
-        duration=duration(seconds),
+    text = _("{found} in {duration}").format(found=found, duration=duration(seconds))
+    if expected.agreement is None:
+        return text, "good"
+    text = f"{text}, {_agreement(expected.agreement, False)}"
+    return text, "poor" if expected.agreement < POOR_AGREEMENT else "good"
+
+
+def how(engine: str, was_ready: bool) -> str:
+    """For the log: what ran."""
+    return _("Run by {engine} ({level})").format(
         engine=engine_titles().get(engine, engine),
         level=_("level was ready") if was_ready else _("level was prepared"),
     )
@@ -78,20 +113,6 @@ def engine_titles() -> dict[str, str]:
     return {"auto": _("Automatic"), "fused": "PyTorch (fused)", "openvino": "OpenVINO", "torch": "PyTorch"}
 
 
-def _time(expected: Expected) -> str:
-    return _("time unknown") if expected.seconds is None else duration(expected.seconds)
-
-
-def _agreement(factor: float, expected: Expected) -> str:
-    if factor == 1:
-        return _("agreement 1")
-    if expected.agreement is None:
-        return _("agreement unknown")
-    if expected.agreement < POOR_AGREEMENT:
-        return _("agreement {dice:.2f} (poor)").format(dice=expected.agreement)
-    return _("agreement {dice:.3f}").format(dice=expected.agreement)
-
-
 def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
@@ -104,3 +125,34 @@ def duration(seconds: float) -> str:
     if not minutes:
         return _("{seconds} s").format(seconds=rest)
     return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
+
+
+def _agreement_of(factor: float, cost: Cost | None, expected: Expected) -> tuple[float | None, bool]:
+    """The agreement, None where it is unknown, and whether it is one on phantoms; measurements of runs go first."""
+    if factor == 1 or expected.agreement is not None:
+        return expected.agreement, False
+    return (cost.agreement if cost else None), bool(cost and cost.agreement is not None)
+
+
+def _agreement(value: float, on_phantoms: bool) -> str:
+    text = _("agreement {dice:.2f}").format(dice=value)
+    if on_phantoms:
+        return _("{agreement} on phantoms").format(agreement=text)
+    return _("{agreement}: poor").format(agreement=text) if value < POOR_AGREEMENT else text
+
+
+def _time(expected: Expected) -> str:
+    if expected.seconds is None:
+        return _("Time unknown")
+    return _("About {duration}").format(duration=duration(expected.seconds))
+
+
+def _speedup(expected: Expected) -> list[str]:
+    """Below a tenth nobody feels a difference."""
+    times = expected.speedup
+    if times is None:
+        return []
+    if times >= 1.1:
+        shown = f"{times:.1f}" if times < 3 else f"{times:.0f}"
+        return [_("{times} times faster than the original").format(times=shown)]
+    return [_("as fast as the original") if times > 0.9 else _("slower than the original")]

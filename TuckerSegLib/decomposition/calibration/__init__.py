@@ -1,4 +1,4 @@
-"""A decomposition that looks at data: every layer is fitted to what the original network gives, without labels.
+"""Layers fitted to what the original network gives on a few images, without labels.
 
 The original network runs over a few patches. What each convolution puts out at some voxels is kept, together with what
 an error there does to the answer (`sensitivity`). Each layer tells what it would lose at which ranks

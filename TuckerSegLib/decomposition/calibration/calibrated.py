@@ -13,9 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from ...progress import Progress
-from ..budget import Budget
-from ..counting import convolutions, count_parameters, multiply_adds
-from ..network import LayerReport, Report, swap
+from ..counting import convolutions
+from ..network import LayerReport, Report, report_of, swap
 from ..policies import RankPolicy, Settings
 from ..spectra import Values
 from ..tucker import Convolution, Ranks, TuckerConv, kernel_of
@@ -38,24 +37,24 @@ _METHOD = 2
 class Calibrated:
     """A rank policy together with the patches that its layers are fitted on, (N, C, *patch): a policy of its own.
 
-    `settings`, hence the name in the cache, hold a SHA-256 over the patches.
+    `settings`, hence the name in the cache, hold a SHA-256 over the patches. Equal patches and settings give equal
+    results.
+
+    Raises:
+        ValueError: there is no patch.
     """
 
     policy: RankPolicy
     patches: Tensor = field(repr=False, compare=False)
     fit: Fit = field(default_factory=Fit)
 
-    def choose(self, layers: Mapping[str, Convolution]) -> dict[str, Ranks]:
-        return self.policy.choose(layers)
+    def __post_init__(self) -> None:
+        if not len(self.patches):
+            raise ValueError("calibration needs at least one patch")
 
-    def compress(
-        self, network: nn.Module, *, patch: Sequence[int] | None = None, progress: Progress | None = None
-    ) -> tuple[nn.Module, Report]:
-        return calibrate(network, self.policy, self.patches, fit=self.fit, patch=patch, progress=progress)
-
-    def at(self, policy: RankPolicy) -> "Calibrated":
-        """The same data for another policy."""
-        return replace(self, policy=policy)
+    @property
+    def keeps_all(self) -> bool:
+        return self.policy.keeps_all
 
     @property
     def settings(self) -> Settings:
@@ -63,49 +62,25 @@ class Calibrated:
         digest = hashlib.sha256(str(tuple(data.shape)).encode() + data.numpy().tobytes()).hexdigest()
         return {**self.policy.settings, "calibration": digest, "method": _METHOD, **asdict(self.fit)}
 
+    def at(self, ranks: Mapping[str, Ranks]) -> "Calibrated":
+        return replace(self, policy=self.policy.at(ranks))
 
-@torch.no_grad()
-def calibrate(
-    network: nn.Module,
-    policy: RankPolicy,
-    patches: Tensor,
-    *,
-    fit: Fit | None = None,
-    patch: Sequence[int] | None = None,
-    progress: Progress | None = None,
-) -> tuple[nn.Module, Report]:
-    """Compress `network` at the policy's ranks, each layer fitted on `patches` (N, C, *spatial), preprocessed.
-
-    A `Budget` is given the errors that the layers predict on the patches, unless it has some. The rest is as in
-    `compression.compress`; `network` is left untouched. Equal patches and settings give equal results.
-
-    Raises:
-        ValueError: there is no patch.
-        Cancelled: `progress` was cancelled; at the latest after the current patch or layer.
-    """
-    if not len(patches):
-        raise ValueError("calibration needs at least one patch")
-    fit, progress = fit or Fit(), progress or Progress()
-    progress.stage("calibrate")
-    network = copy.deepcopy(network).eval()
-    layers = convolutions(network)
-    before = count_parameters(network), patch and multiply_adds(network, patch)
-    seen = _observe(network, layers, patches, fit, progress)
-    if isinstance(policy, Budget) and not policy.errors:
-        policy = replace(policy, errors=_predicted(network, layers, seen, patches, fit))
-    ranks = policy.choose(layers)
-    progress.stage("compress")
-    replaced = _fitted(network, layers, ranks, seen, patches, fit, progress) if ranks else {}
-    reports = tuple(_report(name, layer, replaced.get(layer)) for name, layer in layers.items())
-    work = patch and multiply_adds(network, patch)
-    return network, Report(
-        reports,
-        before[0],
-        count_parameters(network),
-        sum(before[1].values()) if before[1] else None,
-        sum(work.values()) if work else None,
-        work or None,
-    )
+    @torch.no_grad()
+    def compress(
+        self, network: nn.Module, patch: Sequence[int] | None = None, progress: Progress | None = None
+    ) -> tuple[nn.Module, Report]:
+        """As every `Policy`; the policy of ranks is offered the errors that the layers predict on the patches."""
+        progress = progress or Progress()
+        progress.stage("calibrate")
+        small = copy.deepcopy(network).eval()
+        layers = convolutions(small)
+        seen = _observe(small, layers, self.patches, self.fit, progress)
+        policy = self.policy.with_errors(lambda: _predicted(small, layers, seen, self.patches, self.fit))
+        ranks = policy.choose(layers)
+        progress.stage("compress")
+        replaced = _fitted(small, layers, ranks, seen, self.patches, self.fit, progress) if ranks else {}
+        reports = [_report(name, layer, replaced.get(layer)) for name, layer in layers.items()]
+        return small, report_of(network, small, reports, patch)
 
 
 def _observe(

@@ -4,18 +4,19 @@ Errors d of an output count by d' R' R d, with R' R the layer's `sensitivity` me
 channels, each scaled to unit variance, in every one; and voxels count by what an error there does to the answer.
 
 *first* starts with the inputs that the kernel's outputs depend on most. With Sigma the covariance of the input and
-M = sum over taps of W_k' R' R W_k, the F of rank R_in that loses least of E ||R W (x - G F x)||^2, taps taken one by
-one, is F = U' M^(1/2), U the leading eigenvectors of M^(1/2) Sigma M^(1/2), and G = Sigma F' (F Sigma F')^-1.
+M = sum over the kernel's voxels k of W_k' R' R W_k, the F of rank R_in that loses least of E ||R W (x - G F x)||^2,
+each voxel taken alone, is F = U' M^(1/2), U the leading eigenvectors of M^(1/2) Sigma M^(1/2), and
+G = Sigma F' (F Sigma F')^-1.
 
-*core* and *last* together are a linear map A of rank R_out from the taps z of F x to the original output y:
+*core* and *last* together are a linear map A of rank R_out from z, the neighbourhood of F x, to the original output y:
 reduced-rank regression (Izenman, J. Multivariate Anal. 5, 1975; for layers of networks Zhang et al., IEEE TPAMI 38,
 2016, section 3.2, whose asymmetric form this is). The full-rank A is a ridge regression drawn towards the original
 kernel with its inputs projected, A0 = W G; its closest map of rank R_out on the data comes from the leading
 eigenvectors of R A Cov(z) A' R'; the bias matches the means.
 
-Then *first* is fitted to y with *core* and *last* held, which sees all taps at once: a linear least-squares problem,
-taken some steps further by conjugate gradients (CGLS; Hestenes and Stiefel, J. Res. NBS 49, 1952); and *core* and
-*last* again, alternating.
+Then *first* is fitted to y while *core* and *last* are held, which takes the whole neighbourhood at once into account:
+a linear least-squares problem, improved by some iterations of conjugate gradients (CGLS; Hestenes and Stiefel, J. Res.
+NBS 49, 1952). After that *core* and *last* are fitted again, and so on in turn.
 
 A layer that is left whole takes the full-rank A with F the identity.
 """
@@ -28,16 +29,18 @@ import torch
 from torch import Tensor
 
 from ..tucker import Convolution, Factors, Ranks, TuckerConv, kernel_of
-from .kernel_inputs import has_taps, rows_of, some_voxels, taps
+from .kernel_inputs import kernel_inputs, knows_inputs, rows_of, some_voxels
 
 
 @dataclass(frozen=True)
 class Fit:
     """How the layers are fitted.
 
-    `samples` voxels of each layer's output take part, over all patches, fewer where a layer has very many inputs;
-    `ridge` is the pull towards the original kernel, in units of the inputs' mean variance; `rounds` is how often the
-    three parts are fitted in turn after the first time; `seed` chooses the voxels.
+    Attributes:
+        samples: voxels of each layer's output that are looked at, over all patches; fewer where it has many inputs.
+        ridge: the pull towards the original kernel, in units of the inputs' mean variance.
+        rounds: how often the three parts are fitted in turn after the first time.
+        seed: chooses the voxels.
     """
 
     samples: int = 24576
@@ -48,10 +51,14 @@ class Fit:
 
 @dataclass
 class Seen:
-    """Of one layer in the original network: `voxels` (P,), flat, its `output` there (N P, O), and `inputs` (rows, I).
+    """What one layer of the original network takes and gives on the patches.
 
-    The inputs are at voxels of their own. `weights` (N P,), with mean 1, and `root` (O, O), R of the module's text, are
-    how much the outputs count.
+    Attributes:
+        voxels: (P,), flat indices of the output.
+        output: (N P, O), the output there.
+        inputs: (rows, I), inputs at voxels of their own.
+        weights: (N P,), with mean 1, how much the voxels count.
+        root: (O, O), R of the module's text, how much the channels count.
     """
 
     voxels: Tensor
@@ -61,35 +68,36 @@ class Seen:
     root: Tensor
 
 
-_STEPS = 8
-"""Of conjugate gradients in each round: later ones gain little, and fit the samples rather than the layer."""
+_ITERATIONS = 8
+"""Iterations of conjugate gradients in each round: more gain little, and fit the samples rather than the layer."""
 
-_NUMBERS = 2**26
-"""That the inputs of a layer's samples may be at most: a quarter of a gigabyte."""
+_LARGEST = 2**26
+"""Numbers that the inputs of a layer's samples may have: a quarter of a gigabyte."""
 
 
 def samples(conv: Convolution, fit: Fit) -> int:
-    """How many voxels are looked at."""
-    return max(1, min(fit.samples, _NUMBERS // (conv.in_channels * math.prod(conv.kernel_size))))
+    """How many voxels of its output a layer is fitted on."""
+    return max(1, min(fit.samples, _LARGEST // (conv.in_channels * math.prod(conv.kernel_size))))
 
 
 def fit_decomposed(conv: Convolution, ranks: Ranks, x: Tensor, seen: Seen, fit: Fit) -> TuckerConv:
-    """`conv` at these ranks, on the inputs (N, I, *spatial); by its weights alone where its taps are not known."""
-    if not has_taps(conv):
+    """`conv` at these ranks, on the inputs (N, I, *spatial); by its weights alone where its inputs are not known."""
+    if not knows_inputs(conv):
         return TuckerConv.from_conv(conv, ranks)
     kernel = kernel_of(conv).double()
     covariance = covariance_of(rows_of(x, some_voxels(x.shape[2:], math.ceil(samples(conv, fit) / len(x)), fit.seed)))
-    around = taps(conv, x, seen.voxels)
-    around = around.reshape(len(around), conv.in_channels, -1)
+    neighbourhoods = kernel_inputs(conv, x, seen.voxels)
+    neighbourhoods = neighbourhoods.reshape(len(neighbourhoods), conv.in_channels, -1)
 
     def solved(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        found = torch.einsum("sik,ri->srk", around, first.to(x.dtype)).flatten(1)
+        found = torch.einsum("sik,ri->srk", neighbourhoods, first.to(x.dtype)).flatten(1)
         return _reduced_rank(found, seen, projected(kernel, first, covariance), ranks.out, fit.ridge)
 
     first = subspace(kernel, seen.root, covariance, ranks.into)
     core, last, bias = solved(first)
     for _ in range(fit.rounds if ranks.into < conv.in_channels else 0):
-        first = _refined(first, around, (seen.root @ last @ core).reshape(-1, ranks.into, around.shape[2]), seen)
+        rest = (seen.root @ last @ core).reshape(-1, ranks.into, neighbourhoods.shape[2])
+        first = _refined(first, neighbourhoods, rest, seen)
         core, last, bias = solved(first)
     layer = TuckerConv.like(conv, ranks)
     layer.load(Factors(core.reshape(*ranks, *kernel.shape[2:]), last, first.T), bias)
@@ -99,9 +107,9 @@ def fit_decomposed(conv: Convolution, ranks: Ranks, x: Tensor, seen: Seen, fit: 
 def fit_whole(conv: Convolution, x: Tensor, seen: Seen, fit: Fit) -> Convolution:
     """`conv` with a kernel that makes up for what has become of its inputs (N, I, *spatial), as far as it can."""
     conv = copy.deepcopy(conv)
-    if has_taps(conv):
+    if knows_inputs(conv):
         kernel = kernel_of(conv).double()
-        middle, centre, whole = _regression(taps(conv, x, seen.voxels), seen, kernel.flatten(1), fit.ridge)
+        middle, centre, whole = _regression(kernel_inputs(conv, x, seen.voxels), seen, kernel.flatten(1), fit.ridge)
         kernel_of(conv).copy_(whole.reshape(kernel.shape))
         if conv.bias is not None:
             conv.bias.copy_(centre - whole @ middle)
@@ -161,10 +169,10 @@ def mean_of(rows: Tensor, weights: Tensor) -> Tensor:
     return mean
 
 
-def _refined(first: Tensor, around: Tensor, rest: Tensor, seen: Seen) -> Tensor:
+def _refined(first: Tensor, neighbourhoods: Tensor, rest: Tensor, seen: Seen) -> Tensor:
     """F (R_in, I), closer to the outputs: CGLS from F on, inputs (S, I, K), the layers after F (O, R_in, K)."""
-    kind, root = around.dtype, seen.weights.sqrt()[:, None]
-    inputs = (around - mean_of(around, seen.weights).to(kind)) * root[:, None].to(kind)
+    kind, root = neighbourhoods.dtype, seen.weights.sqrt()[:, None]
+    inputs = (neighbourhoods - mean_of(neighbourhoods, seen.weights).to(kind)) * root[:, None].to(kind)
     weights = rest.to(kind).flatten(1)
 
     def forth(f: Tensor) -> Tensor:
@@ -178,7 +186,7 @@ def _refined(first: Tensor, around: Tensor, rest: Tensor, seen: Seen) -> Tensor:
     missing = wanted.to(kind) - forth(found)
     slope = back(missing)
     direction, size = slope, slope.square().sum()
-    for _ in range(_STEPS):
+    for _ in range(_ITERATIONS):
         ahead = forth(direction)
         length = size / ahead.square().sum().clamp(min=1e-30)
         found, missing = found + length * direction, missing - length * ahead
@@ -189,7 +197,7 @@ def _refined(first: Tensor, around: Tensor, rest: Tensor, seen: Seen) -> Tensor:
 
 
 def _reduced_rank(inputs: Tensor, seen: Seen, prior: Tensor, rank: int, ridge: float) -> tuple[Tensor, Tensor, Tensor]:
-    """*core* (R_out, R_in K), *last* (O, R_out) and bias (O,) from the taps of F x, (S, R_in K)."""
+    """*core* (R_out, R_in K), *last* (O, R_out) and bias (O,) from the neighbourhoods of F x, (S, R_in K)."""
     middle, centre, whole = _regression(inputs, seen, prior, ridge)
     answer = (inputs.double() - middle) * seen.weights.sqrt()[:, None] @ whole.T @ seen.root.T
     _, vectors = torch.linalg.eigh(answer.T @ answer)

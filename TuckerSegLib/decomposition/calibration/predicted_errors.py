@@ -12,24 +12,24 @@ from torch import Tensor
 
 from ..spectra import Values, spectral_errors
 from ..tucker import Convolution, kernel_of
-from .kernel_inputs import has_taps, some_voxels, taps
+from .kernel_inputs import kernel_inputs, knows_inputs, some_voxels
 from .layer import Fit, Seen, covariance_of, mean_of, projected, ridge_regression, samples, subspace
 
 _SHARE = 2
-"""One in so many of the voxels that a layer is fitted on."""
+"""One in so many of the voxels that a layer is fitted on is looked at."""
 
 _PER_OCTAVE = 2
-"""Ranks R_in that are tried."""
+"""Ranks R_in that are tried between one and its double."""
 
 
 def predicted_errors(conv: Convolution, x: Tensor, seen: Seen, fit: Fit) -> Values:
-    """(O, I): what is lost at each pair of ranks, beside what is kept, times how much the whole output matters.
+    """(O, I): the ratio of what is lost to what is kept at each pair of ranks, times how much the output matters.
 
-    `x` (N, I, *spatial) is what the layer is given in the original network. Normalisation after a layer scales what is
-    kept up again, error and all: a lost share e counts as e / (1 - e).
+    `x` (N, I, *spatial) is the layer's input in the original network. The normalisation after a layer scales what is
+    kept up again, error and all, so that a lost share e counts as e / (1 - e).
     """
     weight = float((seen.root @ covariance_of(seen.output) @ seen.root.T).trace())
-    if not has_taps(conv):
+    if not knows_inputs(conv):
         return weight * spectral_errors(conv)
     lost = np.clip(_lost(conv, x, seen, fit), 1e-6, 1 - 1e-6)
     lost = np.minimum.accumulate(np.minimum.accumulate(lost, 0), 1)
@@ -44,8 +44,8 @@ def _lost(conv: Convolution, x: Tensor, seen: Seen, fit: Fit) -> Values:
     count = max(2, math.ceil(samples(conv, fit) / _SHARE / len(x)))
     chosen = some_voxels((each,), count, fit.seed + 1)
     rows = (torch.arange(len(x))[:, None] * each + chosen).flatten()
-    around = taps(conv, x, seen.voxels[chosen])
-    around = around.reshape(len(around), conv.in_channels, -1)
+    neighbourhoods = kernel_inputs(conv, x, seen.voxels[chosen])
+    neighbourhoods = neighbourhoods.reshape(len(neighbourhoods), conv.in_channels, -1)
     halves = _Halves(seen.weights[rows])
     wanted, held_out = halves(seen.output[rows])
     there = held_out @ seen.root.T
@@ -54,7 +54,7 @@ def _lost(conv: Convolution, x: Tensor, seen: Seen, fit: Fit) -> Values:
     columns = []
     for rank in ranks:
         first = every[:rank]
-        fitted, tried = halves(torch.einsum("sik,ri->srk", around, first.to(around.dtype)).flatten(1))
+        fitted, tried = halves(torch.einsum("sik,ri->srk", neighbourhoods, first.to(neighbourhoods.dtype)).flatten(1))
         prior = projected(kernel, first, covariance)
         whole = seen.root @ (prior + ridge_regression(fitted, wanted - fitted @ prior.T, fit.ridge))
         answer = fitted @ whole.T
@@ -79,5 +79,5 @@ class _Halves:
 
 
 def _some_ranks(channels: int) -> list[int]:
-    steps = range(_PER_OCTAVE * math.ceil(math.log2(max(channels, 2))))
-    return sorted({min(channels, round(2 ** (step / _PER_OCTAVE))) for step in steps} | {channels})
+    exponents = range(_PER_OCTAVE * math.ceil(math.log2(max(channels, 2))))
+    return sorted({min(channels, round(2 ** (n / _PER_OCTAVE))) for n in exponents} | {channels})

@@ -17,18 +17,20 @@ from torch import Tensor, nn
 from ..counting import convolutions
 
 _CROP = 64
-"""Voxels along each axis that are looked at, of patches of more than the cube: going backward takes all activations."""
+"""Voxels along each axis that are looked at in patches larger than the cube, as the backward pass keeps activations."""
 
 _DRAWS = 4
-"""Of labels for each voxel."""
+"""How often labels are drawn for each voxel."""
 
 
 @dataclass
 class Sensitivity:
-    """Of one layer's outputs: `metric` (O, O), G summed over a patch's voxels and averaged over patches, and `voxels`.
+    """How much errors in one layer's output matter.
 
-    `voxels` (N, *spatial) tells where it comes from: what an error of one standard deviation in every channel, each for
-    itself, does at each voxel of the patches, or of the first `_CROP` along each axis of large ones.
+    Attributes:
+        metric: (O, O), G summed over a patch's voxels and averaged over patches.
+        voxels: (N, *spatial), what an error of one standard deviation in every channel, each for itself, does at each
+            voxel of the patches, or of the first `_CROP` along each axis of large ones.
     """
 
     metric: Tensor
@@ -36,7 +38,7 @@ class Sensitivity:
 
 
 def sensitivities(network: nn.Module, patches: Tensor, seed: int) -> dict[str, Sensitivity]:
-    """Of every convolution by name, over patches (N, C, *spatial)."""
+    """The sensitivity of every convolution by name, over patches (N, C, *spatial)."""
     network = copy.deepcopy(network).eval().requires_grad_(False)
     layers = {name: _Layer(layer) for name, layer in convolutions(network).items()}
     generator = torch.Generator().manual_seed(seed)

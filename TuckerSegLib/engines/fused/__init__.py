@@ -1,1 +1,1 @@
-"""The engine for CPUs: blocks that never hold a wide activation, compiled for this processor."""
+"""The engine for CPUs, whose blocks never hold a wide activation and are compiled for this processor."""

@@ -5,13 +5,19 @@ Winograd's algorithm, where that was faster when both were tried.
 """
 
 import time
+from threading import Lock
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ...store import Store
+from ..timing.processor import circumstances
 from .channels_last import channels_last
-from .winograd import Winograd
+from .compiled.winograd import Winograd
+
+_FORMAT = 1
+"""Changes when one of the algorithms becomes faster."""
 
 _TRIAL = (4, 16)
 """Slices and lines of the input that forms are tried on: milliseconds, at most."""
@@ -47,17 +53,47 @@ class Fastest(nn.Module):
     As usual is by oneDNN, or by PyTorch's own code on computers without it, such as those with Apple's processors.
     """
 
-    def __init__(self, layer: nn.Conv3d) -> None:
+    def __init__(self, layer: nn.Conv3d, algorithms: "Algorithms | None" = None) -> None:
         super().__init__()
         self.form: nn.Module = OneDnn(layer) if suits_onednn(layer) else layer
+        self._algorithms = algorithms or Algorithms()
         self._untried = [layer]
 
     def forward(self, x: Tensor) -> Tensor:
         if self._untried:
             layer = self._untried.pop()
-            self.form = _faster(self.form, Winograd(layer), channels_last(x[:1, :, : _TRIAL[0], : _TRIAL[1]]))
+            lines = channels_last(x[:1, :, : _TRIAL[0], : _TRIAL[1]])
+            self.form = self._algorithms.faster(layer, self.form, Winograd(layer), lines)
         answer: Tensor = self.form(x)
         return answer
+
+
+class Algorithms:
+    """Which convolutions Winograd's algorithm is faster at on this computer: tried once, and kept in `store`.
+
+    So a network gives the same answers to the bit on another day, whatever else the computer did while it was tried.
+    """
+
+    def __init__(self, store: Store | None = None) -> None:
+        self._store, self._key = store, f"convolutions {_FORMAT} {circumstances()}"
+        self._lock = Lock()
+        self._winograd_is_faster: dict[str, bool] = {}
+
+    def faster(self, layer: nn.Conv3d, usual: nn.Module, winograd: nn.Module, x: Tensor) -> nn.Module:
+        """One of the two forms of a layer, of which `x` is a part of an input."""
+        name = f"{layer.in_channels} {layer.out_channels} {tuple(x.shape)}"
+        with self._lock:
+            if name not in self._winograd_is_faster:
+                self._winograd_is_faster |= self._kept()
+            if name not in self._winograd_is_faster:
+                self._winograd_is_faster[name] = _faster(usual, winograd, x) is winograd
+                self._winograd_is_faster |= self._kept()  # what another process found in the meantime holds
+                if self._store:
+                    self._store.write_json(self._key, self._winograd_is_faster)
+        return winograd if self._winograd_is_faster[name] else usual
+
+    def _kept(self) -> dict[str, bool]:
+        return self._store.read_json(self._key) or {} if self._store else {}
 
 
 def _faster(usual: nn.Module, other: nn.Module, x: Tensor) -> nn.Module:

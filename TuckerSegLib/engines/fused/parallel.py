@@ -26,14 +26,34 @@ _TILES_A_CORE = 8
 Work = Callable[[Iterator[slice], int], None]
 """Does all the parts it is given, none longer than the number."""
 
+Sums = Callable[[Tensor], Tensor]
+"""Of some rows of a matrix, in double precision: (sums, channels)."""
+
 
 def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
     """Have `work` done on all rows of `matrix`, by one call a core.
 
     `width` is that of the widest matrix that has to fit into a core's cache; without one the tiles are few and large.
     """
-    most = len(matrix) // (torch.get_num_threads() * _TILES_A_CORE)
-    share(work, len(matrix), max(_BYTES // (width * matrix.element_size()) if width else most, _FEWEST))
+    most = _BYTES // (width * matrix.element_size()) if width else share_of_a_core(len(matrix))
+    share(work, len(matrix), max(most, _FEWEST))
+
+
+def mean(matrix: Tensor, sums_of: Callable[[int], Sums], width: int | None = None) -> Tensor:
+    """Of sums over all rows: `sums_of` gives what makes those of a tile of at most so many; `width` as in `run`."""
+    sums: list[Tensor] = []
+
+    def work(parts: Iterator[slice], rows: int) -> None:
+        tile_sums = sums_of(rows)
+        sums.extend(tile_sums(matrix[here]) for here in parts)
+
+    run(work, matrix, width)
+    return torch.stack(sums).sum(0) / len(matrix)
+
+
+def share_of_a_core(count: int) -> int:
+    """Of `count` things, as many as a core does at a time where they need not fit into its cache."""
+    return count // (torch.get_num_threads() * _TILES_A_CORE)
 
 
 def share(work: Work, count: int, most: int) -> None:

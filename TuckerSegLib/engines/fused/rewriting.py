@@ -5,21 +5,19 @@ in a row are one. What then stands as *last* -> norm -> activation -> *first* be
 """
 
 import operator
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from ...decomposition.tucker import Convolution
-from .convolution import Fastest, OneDnn, suits_onednn
+from .compiled.winograd import suits_winograd
+from .convolution import Algorithms, Fastest, OneDnn, suits_onednn
 from .fused_block import FusedBlock, WideNorm
+from .pointwise import composed, composed_with_transposed, is_pointwise, pointwise
 from .sliced_block import SlicedBlock
+from .tracing import traced
 from .upsampling import Upsampling, leaves_no_overlap
-from .winograd import suits_winograd
-
-_POINTWISE = (nn.Conv2d, nn.Conv3d)
 
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
 
@@ -27,8 +25,6 @@ _ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
 
 Node = Any
 """A `torch.fx.Node`; its own annotations leave open what its arguments are."""
-
-_TRACING = threading.Lock()
 
 _WORTH_A_PASS = 1.5
 """Times the multiply-adds that it may take to spare one reading and writing of an activation."""
@@ -41,47 +37,20 @@ _QUICK = 64
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
-def rewritten(network: nn.Module) -> fx.GraphModule:
+def rewritten(network: nn.Module, algorithms: Algorithms | None = None) -> fx.GraphModule:
     """The same function as `network`, which is in evaluation mode; its weights are shared where they stay.
 
     Raises:
         Exception: whatever torch.fx raises where a network's course depends on its input.
     """
-    graph = _Graph(_traced(network))
+    graph = _Graph(traced(network))
     graph.drop_what_does_nothing()
     graph.split_concatenations()
     graph.compose_pointwise()
     graph.fuse()
     graph.replace_norms()
-    graph.replace_convolutions()
+    graph.replace_convolutions(algorithms or Algorithms())
     return graph.finished()
-
-
-class _Tracer(fx.Tracer):
-    """Traces one thread's calls: while torch.fx traces, it is told of those of every module in every thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._thread = threading.get_ident()
-
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        if threading.get_ident() != self._thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-
-def _traced(network: nn.Module) -> fx.GraphModule:
-    with _TRACING:
-        return fx.GraphModule(network, _Tracer().trace(network))
-
-
-def is_pointwise(module: Any) -> bool:
-    return (
-        isinstance(module, _POINTWISE)
-        and module.groups == 1
-        and all(size == 1 for size in (*module.kernel_size, *module.stride))
-        and not any(module.padding)
-    )
 
 
 class _Graph:
@@ -141,13 +110,13 @@ class _Graph:
             for done in dict.fromkeys((end, node)):
                 self._traced.graph.erase_node(done)
 
-    def replace_convolutions(self) -> None:
+    def replace_convolutions(self, algorithms: Algorithms) -> None:
         for node in self._calls(_widens):
             self._replace(node, self._alone(node, FusedBlock))
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
         for node in self._calls(lambda module: suits_winograd(module) or suits_onednn(module)):
-            self._replace(node, self._fast(node))
+            self._replace(node, self._fast(node, algorithms))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -160,7 +129,7 @@ class _Graph:
         layer = self._module(node)
         weights = layer.weight.detach().split(widths, 1)
         nodes = [
-            self._call(node, _pointwise(layer, weight, layer.bias if index == 0 else None), part)
+            self._call(node, pointwise(layer, weight, layer.bias if index == 0 else None), part)
             for index, (weight, part) in enumerate(zip(weights, parts, strict=True))
         ]
         total = nodes[0]
@@ -173,10 +142,7 @@ class _Graph:
         inner, outer = self._module(before), self._module(node)
         if inner.in_channels * outer.out_channels > inner.weight.numel() + outer.weight.numel():
             return
-        left, right = outer.weight.detach().flatten(1).double(), inner.weight.detach().flatten(1).double()
-        weight = (left @ right).reshape(len(left), right.shape[1], *outer.weight.shape[2:])
-        layer = _pointwise(outer, weight, _bias_of_both(inner, outer))
-        self._replace(node, self._call(node, layer, before.args[0]))
+        self._replace(node, self._call(node, composed(inner, outer), before.args[0]))
         self._traced.graph.erase_node(before)
 
     def _compose_transposed(self, before: Node, node: Node) -> None:
@@ -185,10 +151,7 @@ class _Graph:
         apart = outer.weight.numel() + inner.in_channels * inner.out_channels
         if inner.in_channels * outer.out_channels > _WORTH_A_PASS * apart:
             return
-        factor = outer.weight.detach().flatten(1).double()
-        weight = torch.einsum("po,io...->ip...", factor, inner.weight.detach().double())
-        layer = type(inner)(*weight.shape[:2], inner.kernel_size, inner.stride, bias=False, device="meta")
-        self._replace(node, self._call(node, _filled(layer, weight, _bias_of_both(inner, outer)), before.args[0]))
+        self._replace(node, self._call(node, composed_with_transposed(inner, outer), before.args[0]))
         self._traced.graph.erase_node(before)
 
     def _upsample(self, node: Node) -> None:
@@ -217,10 +180,10 @@ class _Graph:
             if node is not None and not node._erased:
                 self._traced.graph.erase_node(node)
 
-    def _fast(self, node: Node) -> Node:
+    def _fast(self, node: Node, algorithms: Algorithms) -> Node:
         layer = self._module(node)
         if suits_winograd(layer):
-            return self._call(node, Fastest(layer), node.args[0])
+            return self._call(node, Fastest(layer, algorithms), node.args[0])
         return self._alone(node, SlicedBlock) if _is_quick(layer) else self._call(node, OneDnn(layer), node.args[0])
 
     def _alone(self, node: Node, kind: Callable[..., nn.Module]) -> Node:
@@ -287,27 +250,6 @@ def _is_norm(module: Any) -> bool:
 
 def _slope(activation: nn.Module) -> float:
     return float(getattr(activation, "negative_slope", 0.0))
-
-
-def _pointwise(like: Convolution, weight: Tensor, bias: Tensor | None) -> Convolution:
-    return _filled(type(like)(weight.shape[1], weight.shape[0], 1, bias=False, device="meta"), weight, bias)
-
-
-def _filled(layer: Convolution, weight: Tensor, bias: Tensor | None) -> Convolution:
-    """`layer`, made without a bias, with these for its own, in single precision."""
-    layer.weight = nn.Parameter(weight.float().contiguous(), requires_grad=False)
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().float(), requires_grad=False)
-    return layer
-
-
-def _bias_of_both(inner: Convolution, outer: Convolution) -> Tensor | None:
-    """Of `outer`, pointwise, after `inner`, in double precision."""
-    bias = None if outer.bias is None else outer.bias.detach().double()
-    if inner.bias is None:
-        return bias
-    through = outer.weight.detach().flatten(1).double() @ inner.bias.detach().double()
-    return through if bias is None else through + bias
 
 
 def _widens(module: Any) -> bool:

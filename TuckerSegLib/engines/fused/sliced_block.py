@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import llvm, parallel
+from . import arithmetic, parallel
+from .arithmetic import Arithmetic
 from .channels_last import empty, matrix
 from .convolution import onednn
-from .fused_block import Matrix, Norm, bias_of, scale_and_shift, sums_of_spread
+from .fused_block import Norm, scale_and_shift
+from .pointwise import Matrix, bias_of
 
 _BYTES = 1 << 22
 """Of the wide activation that a core makes at a time."""
@@ -28,7 +30,7 @@ class SlicedBlock(nn.Module):
         norm: of its outputs; None for none.
         slope: of the LeakyReLU after it, for negative values; 1 for no activation.
         consumers: pointwise convolutions of its outputs; None stands for the activation itself.
-        compiled: whether kernels are used, where they are available.
+        by: how the arithmetic is done; the usual way where none is given.
     """
 
     def __init__(
@@ -37,12 +39,12 @@ class SlicedBlock(nn.Module):
         norm: Norm | None,
         slope: float,
         consumers: Sequence[nn.Conv2d | nn.Conv3d | None],
-        compiled: bool = True,
+        by: Arithmetic | None = None,
     ) -> None:
         super().__init__()
         self.layer, self.norm, self.slope = layer, norm, slope
         self._consumers = [Matrix(consumer, layer.out_channels) for consumer in consumers]
-        self._compiled = compiled and llvm.available()
+        self._arithmetic = by or arithmetic.usual()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         made = [self._one(image[None]) for image in x]
@@ -74,7 +76,7 @@ class SlicedBlock(nn.Module):
         sums: list[Tensor] = []
 
         def work(parts: Iterator[slice], _: int) -> None:
-            sums_of = sums_of_spread(about, self._compiled)
+            sums_of = self._arithmetic.spread_sums(about)
             sums.extend(sums_of(matrix(slices.made(here, weight, bias)[0])) for here in parts)
 
         slices.share(work)

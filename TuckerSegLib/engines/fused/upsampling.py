@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from . import parallel
 from .channels_last import channels_last, empty
-from .fused_block import bias_of
+from .pointwise import bias_of
 
 _BYTES = 1 << 20
 """Of the answer at a time."""

@@ -1,1 +1,1 @@
-"""Studies: levels of a model on cases, with scores, tests, tables and a page."""
+"""Studies of accuracy: smaller networks over cases, with scores, statistical tests, tables and a page."""

@@ -1,14 +1,14 @@
-"""What readers compare with: pruned filters, 8-bit weights and CP decomposition, beside the policies of the product.
+"""Methods to compare with: pruned filters, 8-bit weights and the CP decomposition.
 
-Each leaves the network's form as it is and changes its weights, so that it gives the labels that the smaller network
-would give; what that network would take is counted, in parameters and bytes.
+Each keeps the network's form and changes its weights, so that it gives the labels that the smaller network would give.
+What that network would take is counted, in parameters and bytes.
 """
 
 import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import tensorly
 import torch
@@ -22,37 +22,33 @@ from ...decomposition.tucker import Convolution, kernel_of
 from ...models.nnunet import TrainedModel, Weights
 
 _FLOAT = 4
-"""Bytes of a number that is kept as it was."""
+"""Bytes of a number in single precision."""
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """A model with the weights that its reduced form stands for, and what that form takes."""
+    """A model with the weights that its reduced form stands for, and what one fold takes in that form.
+
+    `size` is in bytes.
+    """
 
     model: TrainedModel
     parameters: int
     size: int
-    """In bytes."""
 
-
-@runtime_checkable
-class Baseline(Protocol):
-    """A method beside the product's own."""
-
-    def reduced(self, model: TrainedModel) -> Reduced:
-        """`model` with its weights changed, fold by fold; the sizes are one fold's."""
-        ...
-
-    @property
-    def settings(self) -> Settings: ...
+    @classmethod
+    def whole(cls, model: TrainedModel) -> "Reduced":
+        """A model whose every parameter is kept, in single precision."""
+        parameters = count_parameters(model.network_without_data())
+        return cls(model, parameters, parameters * _FLOAT)
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """The filters of smallest L1 norm taken out, the same share of every layer's, at the parameters of `factor`.
+    """The filters of smallest L1 norm removed, the same share in every layer, down to the parameters of `factor`.
 
-    A filter that is taken out leaves a channel of zeros, with its bias and normalisation. Every kernel that reads the
-    channel, through skip connections too, loses those inputs: they are found by running the network. The head keeps
+    A filter that is removed leaves a channel of zeros, with its bias and normalisation. Every kernel that reads the
+    channel, through skip connections too, loses those inputs, which are found by running the network. The head keeps
     its outputs. (Li et al., ICLR 2017; compared with by Weber et al., Radiology: AI 2025.)
     """
 
@@ -65,8 +61,8 @@ class Pruned:
         first = next(_networks(model))
         for _ in range(10):
             middle = (low + high) / 2
-            fits = _remaining(_pruned(first, middle), model) <= wanted
-            low, high = (middle, high) if fits else (low, middle)
+            affordable = _remaining(_pruned(first, middle), model) <= wanted
+            low, high = (middle, high) if affordable else (low, middle)
         folds = [_pruned(network, low) for network in _networks(model)]
         parameters = _remaining(folds[0], model)
         return Reduced(_with(model, self.settings, folds), parameters, parameters * _FLOAT)
@@ -78,9 +74,10 @@ class Pruned:
 
 @dataclass(frozen=True)
 class EightBit:
-    """Every kernel in 8-bit integers with one scale for each output channel; all else as it was.
+    """Every kernel in 8-bit integers with one scale for each output channel; everything else stays as it is.
 
-    Symmetric, to the nearest of 255 values. Only what the weights lose is seen: the arithmetic stays in 32 bits.
+    Weights are rounded to the nearest of 255 symmetric values. As the arithmetic stays in 32 bits, only the loss of the
+    weights is seen.
     (Krishnamoorthi, arXiv 1806.08342, 2018, section 3.1.)
     """
 
@@ -104,9 +101,9 @@ class EightBit:
 class Canonical:
     """Every kernel as a sum of R products of an output vector, an input vector and a spatial kernel (CP).
 
-    R is the largest at which a layer takes no more parameters than published Tucker at `factor`; found by alternating
-    least squares in at most `iterations`, from a random start. (Lebedev et al., ICLR 2015, with the spatial axes as
-    one; tensorly's `parafac`.)
+    R is the largest at which a layer takes no more parameters than in the published Tucker form at `factor`. The
+    products are found by alternating least squares in at most `iterations`, from a random start. (Lebedev et al., ICLR
+    2015, with the spatial axes as one; tensorly's `parafac`.)
     """
 
     factor: float
@@ -145,7 +142,7 @@ class Canonical:
 
 
 def published_parameters(model: TrainedModel, factor: float) -> int:
-    """What the published Tucker form takes."""
+    """The parameters of the published Tucker form."""
     network = model.network_without_data()
     return count_parameters(reshape(network, Relative(factor).choose(convolutions(network))))
 
@@ -177,7 +174,7 @@ def _rounded(layer: Convolution) -> Tensor:
 
 
 def _pruned(network: nn.Module, share: float) -> nn.Module:
-    """All layers but the last, which is the head, at `share` of their filters, one at least."""
+    """The network with `share` of the filters, but one at least, of each layer but the head, which comes last."""
     pruned = copy.deepcopy(network)
     layers = list(convolutions(pruned).values())
     norms = _norms_after(pruned)
@@ -191,7 +188,7 @@ def _pruned(network: nn.Module, share: float) -> nn.Module:
 
 
 def _norms_after(network: nn.Module) -> dict[nn.Module, tuple[Tensor | None, Tensor | None]]:
-    """Scale and shift of the normalisation that follows a convolution in the same block, which are its channels'."""
+    """Scale and shift of the normalisation that follows a convolution in the same block, by convolution."""
     found: dict[nn.Module, tuple[Tensor | None, Tensor | None]] = {}
     for block in network.modules():
         conv, norm = getattr(block, "conv", None), getattr(block, "norm", None)

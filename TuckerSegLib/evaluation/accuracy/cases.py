@@ -14,7 +14,7 @@ from ...volumes.volume import LabelMap, Volume
 
 @dataclass(frozen=True)
 class Case:
-    """An image and its truth on one grid; where none is known, it is what the original network answers."""
+    """An image and its truth on one grid; without a truth, the original network's own label map stands for it."""
 
     name: str
     load: Callable[[], tuple[Volume, LabelMap | None]]
@@ -34,9 +34,9 @@ def phantoms(first: int, last: int) -> list[Case]:
 
 
 def cases_in(images: Path, labels: Path | None = None) -> list[Case]:
-    """Every file in `images` with the label map of the same name in `labels`; nnU-Net's ending _0000 is left out.
+    """Every file in `images` with the label map of the same name in `labels`, apart from nnU-Net's ending _0000.
 
-    Without `labels`, the original network's own answers are the truth.
+    Without `labels` the cases have no truth.
 
     Raises:
         InputError: there is no such folder, no image, or an image without a label map.
@@ -65,7 +65,10 @@ def _label_map(path: Path) -> LabelMap:
     return LabelMap(read.voxels[0].astype(np.uint16), read.geometry)
 
 
-def _check_grid(name: str, image: Volume, truth: LabelMap) -> None:
-    same = np.allclose(image.geometry.ijk_to_ras, truth.geometry.ijk_to_ras, rtol=0, atol=1e-3)
-    if image.geometry.shape != truth.geometry.shape or not same:
+def check_grid(name: str, image: Volume, truth: LabelMap) -> None:
+    """
+    Raises:
+        InputError: the label map of the case called `name` does not lie on its image's grid.
+    """
+    if not image.geometry.is_same_grid(truth.geometry):
         raise InputError(f"The label map of {name} does not lie on its image's grid: resample it.")

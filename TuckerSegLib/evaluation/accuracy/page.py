@@ -1,4 +1,4 @@
-"""A study as one page that needs nothing else: what a level costs in accuracy, in plots, tables and plain words."""
+"""A study as one page that needs nothing else: what compression costs in accuracy, in plots, tables and words."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ def page(study: Study) -> str:
         f"<style>{_STYLE}</style></head><body><h1>{escape(study.model)}: what compression costs in accuracy</h1>",
         _summary(study),
         _plots(study),
-        "<h2>Every level</h2>",
+        "<h2>Every network</h2>",
         _outcomes(study),
         "<h2>Dice of every structure</h2><p>Mean over the cases that show it. Bold: evidence of a difference to the "
         f"original (corrected p below {EVIDENCE:g}).</p>",
@@ -49,24 +49,24 @@ def _summary(study: Study) -> str:
     best: dict[str, Outcome] = {}
     for outcome in others:
         if original.mean_dice - outcome.mean_dice <= 0.02:
-            small = best.get(outcome.level.name)
-            best[outcome.level.name] = outcome if small is None or outcome.size < small.size else small
+            small = best.get(outcome.candidate.name)
+            best[outcome.candidate.name] = outcome if small is None or outcome.size < small.size else small
     for name, outcome in best.items():
         share = outcome.size / original.size
         lines.append(
             f"<li><b>{escape(name)}</b> stays within 0.02 of it down to {share:.0%} of the weights' size "
             f"(Dice {outcome.mean_dice:.3f}).</li>"
         )
-    for name in dict.fromkeys(outcome.level.name for outcome in others):
+    for name in dict.fromkeys(outcome.candidate.name for outcome in others):
         if name not in best:
-            lines.append(f"<li><b>{escape(name)}</b> stays within 0.02 of it at no level that was measured.</li>")
+            lines.append(f"<li><b>{escape(name)}</b> stays within 0.02 of it at no factor that was measured.</li>")
     return "\n".join([*lines, "</ul>"])
 
 
 def _plots(study: Study) -> str:
     cases = max(len(study.cases), 1)
     drawn = [
-        ("Dice by level", _plot(study, lambda o: o.level.factor, "factor: share of channels, or its parameters")),
+        ("Dice by factor", _plot(study, lambda o: o.candidate.factor, "factor: share of channels, or its parameters")),
         ("Dice against size", _plot(study, lambda o: o.size / 1e6, "megabytes of weights", logarithmic=True)),
         ("Dice against time", _plot(study, lambda o: o.seconds / cases, "seconds a case, on this computer")),
     ]
@@ -97,13 +97,15 @@ def _plot(study: Study, across: Callable[[Outcome], float | None], label: str, l
         parts.append(f"<text {place}>{value:.2g}</text>")
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f"<text x='{middle}' y='{_HEIGHT - 8}' text-anchor='middle'>{label}</text>")
-    original, names = study.outcomes[0], list(dict.fromkeys(outcome.level.name for outcome in study.outcomes))
+    original, names = study.outcomes[0], list(dict.fromkeys(outcome.candidate.name for outcome in study.outcomes))
     whole = f"d='M{_LEFT} {y(original.mean_dice):.1f}H{_WIDTH - _RIGHT}' stroke='{COLOURS[0]}'"
     parts.append(f"<path {whole} stroke-dasharray='5 4'/>")
     for number, name in enumerate(names):
         colour = COLOURS[number % len(COLOURS)]
         mine = sorted(
-            (value, o.mean_dice) for o in study.outcomes if o.level.name == name and (value := across(o)) is not None
+            (value, o.mean_dice)
+            for o in study.outcomes
+            if o.candidate.name == name and (value := across(o)) is not None
         )
         points = [(x(at), y(dice)) for at, dice in mine if math.isfinite(dice)]
         line = " ".join(f"{a:.1f},{b:.1f}" for a, b in points)
@@ -137,7 +139,7 @@ def _outcomes(study: Study) -> str:
 def _structures(study: Study) -> str:
     names = list(study.outcomes[0].differences)
     labels = {name: label for label, name in study.names.items()}
-    heads = ["Structure", *(o.level.title for o in study.outcomes)]
+    heads = ["Structure", *(o.candidate.title for o in study.outcomes)]
     rows = [[escape(name), *(_cell(o, name, labels[name]) for o in study.outcomes)] for name in names]
     return f"<div class='wide'>{_table(heads, rows)}</div>"
 

@@ -1,4 +1,4 @@
-"""A study as a picture for documents: Dice of every level against its parameters and its seconds."""
+"""A study as a picture for documents: Dice of every network against its parameters and its seconds."""
 
 import math
 from collections.abc import Callable
@@ -33,8 +33,8 @@ def draw(study: Study, path: Path) -> None:
 def _panel(axis: "Axes", study: Study, across: Callable[[Outcome], float]) -> None:
     original, *others = study.outcomes
     axis.axhline(original.mean_dice, color="0.3", linestyle="--", label=f"original, {original.mean_dice:.3f}")
-    for number, name in enumerate(dict.fromkeys(outcome.level.name for outcome in others)):
-        mine = [(across(o), o.mean_dice) for o in others if o.level.name == name and math.isfinite(o.mean_dice)]
+    for number, name in enumerate(dict.fromkeys(outcome.candidate.name for outcome in others)):
+        mine = [(across(o), o.mean_dice) for o in others if o.candidate.name == name and math.isfinite(o.mean_dice)]
         colour, mark = COLOURS[number % len(COLOURS)], _MARKS[number % len(_MARKS)]
         axis.plot(*zip(*sorted(mine), strict=True), color=colour, marker=mark, markersize=6, linewidth=1.4, label=name)
     axis.set_ylim(0, 1)
@@ -42,8 +42,8 @@ def _panel(axis: "Axes", study: Study, across: Callable[[Outcome], float]) -> No
 
 
 def _factors(axis: "Axes", study: Study) -> None:
-    """Above the panel, the factors where their parameters are: policies share them."""
-    known = {o.level.factor: o.parameters for o in study.outcomes if o.level.factor not in (None, 1.0)}
+    """Factors above the panel, where their parameters are, which policies share."""
+    known = {o.candidate.factor: o.parameters for o in study.outcomes if o.candidate.factor not in (None, 1.0)}
     above = axis.secondary_xaxis("top")
     above.set_xticks(list(known.values()), [f"{factor:g}" for factor in known])
     above.minorticks_off()

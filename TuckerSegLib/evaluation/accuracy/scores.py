@@ -28,7 +28,7 @@ class Score:
 
 
 def scores(reference: LabelMap, other: LabelMap, tolerance: float = SURFACE_TOLERANCE) -> list[Score]:
-    """Each structure of `reference`, compared; surface Dice at `tolerance` mm.
+    """How well `other` shows each structure of `reference`; surface Dice at `tolerance` mm.
 
     Raises:
         ValueError: the maps differ in shape.

@@ -23,9 +23,9 @@ class Difference:
 
 
 def differences(original: Mapping[str, Sequence[float]], other: Mapping[str, Sequence[float]]) -> dict[str, Difference]:
-    """Wilcoxon's signed-rank test of each class, two-sided, corrected over classes (Holm, Scand. J. Stat. 6, 1979).
+    """Wilcoxon's signed-rank test of each structure, two-sided, with Holm's correction (Scand. J. Stat. 6, 1979).
 
-    The values of a class are those of the same cases in the same order.
+    The values of a structure are those of the same cases in the same order.
     """
     tests = {name: _signed_rank(np.subtract(other[name], original[name])) for name in original}
     corrected = holm([p for p, _ in tests.values()])
@@ -47,7 +47,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def smallest_p(cases: int) -> float:
-    """The smallest p that the two-sided signed-rank test can give: what so few cases can show at most."""
+    """The smallest p that the two-sided signed-rank test can give for so few cases."""
     return min(1.0, 2.0 ** (1 - cases))
 
 

@@ -1,35 +1,33 @@
-"""What compression costs in accuracy: a model at some levels and policies, beside the truth or the original."""
+"""What compression costs in accuracy: smaller networks over cases, beside the truth or the original network."""
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ...decomposition.counting import count_parameters
-from ...decomposition.policies import RankPolicy
+from ...engines.fastest import choice
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
+from ...progress import Progress
 from ...segmentation.agreement import predicted
 from ...segmentation.one_model import run
-from ...segmentation.prepare import ORIGINAL, Ready, make_ready
+from ...segmentation.prepare import PreparedModel, prepare
+from ...segmentation.recipes import ORIGINAL
+from ...store import Store
 from ...volumes.dice import mean_dice
-from ...volumes.output import whole_file
-from ...volumes.volume import LabelMap
-from .baselines import Baseline
-from .cases import Case, _check_grid
-from .outcomes import Level, Study, _by_class, _Found, _outcome
-from .scores import Score, scores
-
-Told = Callable[[str, int, int], None]
-"""Called with what comes next, and the number of (level, case) pairs done and in all."""
+from ...volumes.volume import LabelMap, Volume
+from .baselines import Reduced
+from .candidates import Candidate, original
+from .cases import Case, check_grid
+from .kept import Found, Kept, key_of
+from .outcomes import Study, by_structure, outcome
+from .scores import scores
 
 
 def study(
     model: TrainedModel,
     cases: Sequence[Case],
-    levels: Sequence[Level],
+    candidates: Sequence[Candidate],
     *,
     cache: Cache | None = None,
     step: float = 0.5,
@@ -37,111 +35,125 @@ def study(
     engine: str = "torch",
     kept: Path | None = None,
     expected: bool = False,
-    told: Told | None = None,
+    progress: Progress | None = None,
 ) -> Study:
-    """Segment every case at every level and compare with the truth; patches lie `step` of their size apart.
+    """Segment every case with the original and every candidate, and compare with the truth.
 
-    What is found of each case stays in the folder `kept`, if there is one, and is not measured again from there. Where
-    `expected` is wanted, the agreement that a level is said to have is measured as well, unless it is known.
+    Args:
+        step: how far the sliding window's patches lie apart, as a share of their size.
+        kept: a folder for what is found of each case, which is not measured again from there.
+        expected: whether the agreement that a candidate is said to have is measured as well, unless it is known.
+        progress: told a stage for each case and candidate, under their names.
 
     Raises:
         InputError: an image or label map cannot be used, or a label map does not lie on its image's grid.
         OutputError: `kept` cannot be written to.
+        Cancelled: `progress` was cancelled; what was found is kept.
     """
-    every = [Level("original", 1.0, ORIGINAL), *levels]
-    cache = cache or Cache()
-    networks = _Networks(model, every, cache, device, engine)
-    known: dict[str, list[_Found]] = {}
-    for number, case in enumerate(cases):
-        path = kept and kept / f"{case.name}.json"
-        keys = [_key(model, case, level, step, engine) for level in every]
-        found = _read(path)
-        if not all(key in found for key in keys):
-            image, truth = case.load()
-            if truth:
-                _check_grid(case.name, image, truth)
-            reference: LabelMap | None = None
-            for index, (level, key) in enumerate(zip(every, keys, strict=True)):
-                if told:
-                    told(f"{case.name}, {level.title}", number * len(every) + index, len(cases) * len(every))
-                if key in found and reference is not None:
-                    continue
-                result = run(networks.ready(index), image, step=step)
-                reference = reference or result.label_map
-                found[key] = _Found(
-                    *networks.costs(index),
-                    mean_dice(reference.labels, result.label_map.labels),
-                    sum(result.seconds.values()),
-                    scores(truth or reference, result.label_map),
-                )
-                _write(path, found)
-        known[case.name] = [found[key] for key in keys]
-    by_level = [{name: found[index] for name, found in known.items()} for index in range(len(every))]
-    reference_scores = _by_class(by_level[0], model.labels)
-    before: list[float | None] = [1.0 if expected else None, *(None for _ in levels)]
-    for index, level in enumerate(levels if expected else [], start=1):
-        if told:
-            told(f"expected agreement, {level.title}", len(cases) * len(every), len(cases) * len(every))
-        before[index] = predicted(model, level.policy.settings, partial(networks.ready, index), cache).agreement
-    outcomes = [
-        _outcome(level, found, told_before, reference_scores, model.labels)
-        for level, found, told_before in zip(every, by_level, before, strict=True)
+    progress = progress or Progress()
+    networks = _Networks(model, [original(), *candidates], cache or Cache(), device, engine)
+    measurements = _Measurements(networks, Kept(kept), step)
+    rows = [measurements.of(case, progress.part(number, len(cases))) for number, case in enumerate(cases)]
+    known = networks.expected_agreements(progress) if expected else [None] * len(networks.candidates)
+    return _summary(networks, [case.name for case in cases], rows, known)
+
+
+def _summary(
+    networks: "_Networks", cases: Sequence[str], rows: Sequence[Sequence[Found]], known: Sequence[float | None]
+) -> Study:
+    """What the `rows` of all cases, with an entry for each candidate, come to."""
+    model = networks.model
+    columns = [
+        {case: row[index] for case, row in zip(cases, rows, strict=True)} for index in range(len(networks.candidates))
     ]
-    return Study(model.name, [case.name for case in cases], model.labels, outcomes)
+    reference = by_structure(columns[0], model.labels)
+    outcomes = [
+        outcome(candidate, found, agreement, reference, model.labels)
+        for candidate, found, agreement in zip(networks.candidates, columns, known, strict=True)
+    ]
+    return Study(model.name, list(cases), model.labels, outcomes)
 
 
 class _Networks:
-    """The levels' networks, each made when it is first needed."""
+    """The candidates' networks, the original's first, each made when it is first needed."""
 
-    def __init__(self, model: TrainedModel, levels: Sequence[Level], cache: Cache, device: str, engine: str) -> None:
-        self._model, self._levels, self._cache, self._device, self._engine = model, levels, cache, device, engine
-        self._made: dict[int, tuple[Ready, int, int]] = {}
+    def __init__(
+        self, model: TrainedModel, candidates: Sequence[Candidate], cache: Cache, device: str, engine: str
+    ) -> None:
+        self.model, self.candidates, self.engine = model, candidates, engine
+        self._cache = cache
+        self._engines = choice(engine, device, Store(cache.folder))
+        self._made: dict[int, tuple[PreparedModel, Reduced]] = {}
 
-    def ready(self, index: int) -> Ready:
-        return self._get(index)[0]
+    def prepared(self, index: int) -> PreparedModel:
+        return self.get(index)[0]
 
-    def costs(self, index: int) -> tuple[int, int]:
-        """Parameters and bytes."""
-        return self._get(index)[1:]
-
-    def _get(self, index: int) -> tuple[Ready, int, int]:
+    def get(self, index: int) -> tuple[PreparedModel, Reduced]:
         if index not in self._made:
-            self._made[index] = self._make(self._levels[index].policy)
+            reduced = self.candidates[index].method.reduced(self.model)
+            prepared = prepare(reduced.model, ORIGINAL, self._engines, self._cache)
+            self._made[index] = prepared, reduced
         return self._made[index]
 
-    def _make(self, policy: RankPolicy | Baseline) -> tuple[Ready, int, int]:
-        if isinstance(policy, Baseline):
-            reduced = policy.reduced(self._model)
-            return self._prepared(reduced.model, ORIGINAL), reduced.parameters, reduced.size
-        ready = self._prepared(self._model, policy)
-        parameters = count_parameters(ready.level.network_without_data())
-        return ready, parameters, 4 * parameters
-
-    def _prepared(self, model: TrainedModel, policy: RankPolicy) -> Ready:
-        return make_ready(model, policy, cache=self._cache, device=self._device, engine=self._engine)
+    def expected_agreements(self, progress: Progress) -> list[float | None]:
+        """The agreement that each candidate is said to have; the original agrees with itself."""
+        found: list[float | None] = [1.0]
+        for index, candidate in enumerate(self.candidates[1:], start=1):
+            progress.stage(f"expected agreement, {candidate.title}")
+            prepared = partial(self.prepared, index)
+            found.append(predicted(self.model, candidate.method.settings, prepared, self._cache).agreement)
+        return found
 
 
-def _key(model: TrainedModel, case: Case, level: Level, step: float, engine: str) -> str:
-    """What a result depends on."""
-    content = [model.fingerprint, case.name, level.policy.settings, step, engine]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+class _Measurements:
+    """What every candidate's network makes of a case, measured unless it is kept."""
+
+    def __init__(self, networks: _Networks, kept: Kept, step: float) -> None:
+        self._networks, self._kept, self._step = networks, kept, step
+
+    def of(self, case: Case, progress: Progress) -> list[Found]:
+        """One entry a candidate, in their order."""
+        networks = self._networks
+        keys = [
+            key_of(networks.model.fingerprint, case.name, one.method.settings, self._step, networks.engine)
+            for one in networks.candidates
+        ]
+        found = self._kept.read(case.name)
+        if not all(key in found for key in keys):
+            self._measure(case, keys, found, progress)
+        return [found[key] for key in keys]
+
+    def _measure(self, case: Case, keys: Sequence[str], found: dict[str, Found], progress: Progress) -> None:
+        """Add what is missing to `found`. The original always runs, for its label map."""
+        image, truth = case.load()
+        if truth:
+            check_grid(case.name, image, truth)
+        reference: LabelMap | None = None
+        for index, (candidate, key) in enumerate(zip(self._networks.candidates, keys, strict=True)):
+            if key in found and reference is not None:
+                continue
+            part = _under(f"{case.name}, {candidate.title}", progress.part(index, len(keys)))
+            label_map, found[key] = self._run(index, image, truth, reference, part)
+            reference = reference or label_map
+            self._kept.write(case.name, found)
+
+    def _run(
+        self, index: int, image: Volume, truth: LabelMap | None, reference: LabelMap | None, progress: Progress
+    ) -> tuple[LabelMap, Found]:
+        """One network over one case; without a `reference`, it is the original itself."""
+        prepared, reduced = self._networks.get(index)
+        result = run(prepared, image, progress, self._step)
+        reference = reference or result.label_map
+        return result.label_map, Found(
+            reduced.parameters,
+            reduced.size,
+            mean_dice(reference.labels, result.label_map.labels),
+            sum(result.seconds.values()),
+            scores(truth or reference, result.label_map),
+        )
 
 
-def _read(path: Path | None) -> dict[str, _Found]:
-    if path is None or not path.exists():
-        return {}
-    try:
-        content = json.loads(path.read_text())
-        return {
-            key: _Found(**{**found, "scores": [Score(**one) for one in found["scores"]]})
-            for key, found in content.items()
-        }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
-
-
-def _write(path: Path | None, found: Mapping[str, _Found]) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as partial:
-            partial.write_text(json.dumps({key: asdict(one) for key, one in found.items()}))
+def _under(name: str, progress: Progress) -> Progress:
+    """A run's progress, all of whose stages are told under one name."""
+    progress.stage(name)
+    return Progress(lambda event: progress.tell(replace(event, stage=name)), progress)

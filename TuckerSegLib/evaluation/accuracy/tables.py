@@ -14,11 +14,11 @@ Columns = dict[str, Callable[[Outcome], str]]
 
 
 def columns(study: Study, weights: Columns, further: Columns | None = None) -> Columns:
-    """What a table of a study shows of each outcome: `weights` is their size, `further` comes near the end."""
+    """What a table of a study shows of each outcome: `weights` shows their size, `further` comes near the end."""
     expected: Columns = {"Expected": lambda o: "" if o.expected is None else f"{o.expected:.3f}"}
     return {
-        "Policy": lambda o: o.level.name,
-        "Factor": lambda o: "" if o.level.factor is None else f"{o.level.factor:g}",
+        "Policy": lambda o: o.candidate.name,
+        "Factor": lambda o: "" if o.candidate.factor is None else f"{o.candidate.factor:g}",
         "Parameters": lambda o: f"{o.parameters:,}",
         **weights,
         "Dice": lambda o: f"{o.mean_dice:.3f}",
@@ -31,7 +31,7 @@ def columns(study: Study, weights: Columns, further: Columns | None = None) -> C
 
 
 def write(study: Study, folder: Path) -> None:
-    """`scores.csv`, a row for each structure of each case at each level, and `results.json`, into `folder`.
+    """`scores.csv`, a row for each structure of each case in each network, and `results.json`, into `folder`.
 
     Raises:
         OutputError: the folder cannot be written to.
@@ -55,4 +55,4 @@ def _rows(study: Study) -> Iterator[tuple[object, ...]]:
             for score in scored:
                 measured = asdict(score)
                 name = study.names.get(measured.pop("label"), "")
-                yield outcome.level.name, outcome.level.factor, case, name, *measured.values()
+                yield outcome.candidate.name, outcome.candidate.factor, case, name, *measured.values()

@@ -1,1 +1,1 @@
-"""What is measured, and how: side by side in one run, medians over repetitions, on the sizes users have."""
+"""Benchmarks of speed: side by side in one run, medians over repetitions, on images as users have them."""

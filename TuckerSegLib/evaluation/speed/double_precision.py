@@ -7,17 +7,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _SLICES = 4
-"""Of the answer at a time: PyTorch unfolds what a convolution in double precision looks at, 27 times its size."""
+"""Slices that are computed at a time, as PyTorch unfolds the input of a convolution in double precision, 27-fold."""
 
 
 def in_double(network: nn.Module) -> nn.Module:
     """A copy of `network`, which is in evaluation mode, with the same weights in double precision."""
-    exact = copy.deepcopy(network).double()
-    for parent in list(exact.modules()):
+    double = copy.deepcopy(network).double()
+    for parent in list(double.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Conv3d) and child.padding_mode == "zeros" and not isinstance(child.padding, str):
                 setattr(parent, name, _InSlabs(child))
-    return exact
+    return double
 
 
 class _InSlabs(nn.Module):

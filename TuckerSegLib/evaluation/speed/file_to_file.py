@@ -3,7 +3,7 @@
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -17,10 +17,12 @@ from ...errors import InputError
 from ...models.sample import sample_model_folder
 from ...models.totalsegmentator.tasks import task, task_names
 from ...models.totalsegmentator.weights import check_installed
+from ...progress import Progress
 from ...volumes.dice import mean_dice
 from ...volumes.files import read_volume
 from .computer import computer
 from .footprint import Footprint
+from .in_turns import Job, in_turns
 from .program import Program, program
 
 FACTORS = (1.0, 0.5, 0.3, 0.1)
@@ -59,14 +61,15 @@ def pipeline(
     image: Path,
     factors: Sequence[float] = FACTORS,
     repeats: int = 3,
-    tell: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
 ) -> list[Measured]:
-    """The stock program first, then TuckerSeg at each of `factors`; `tell` hears what is being run.
+    """The stock program first, then TuckerSeg at each of `factors`.
 
-    Each runs in a process of its own, which all stay alive. The first run of each is a warm-up, the second is watched
+    Each program has a process of its own, and all stay alive. The first run of each is a warm-up, the second is watched
     for its memory, and `repeats` more, alternating, are timed.
 
     Raises:
+        Cancelled: `progress` was cancelled, before the next run.
         InputError: no other program runs the model, or the image cannot be read.
         TuckerSegError: a program fails.
     """
@@ -78,23 +81,17 @@ def pipeline(
             _Run(measured, open_programs.enter_context(_program(measured, of)), image, Path(folder))
             for measured, of in zip(contestants, [stock_model, *[model] * len(factors)], strict=True)
         ]
-        for run in runs:
-            tell(f"warming up {run}")
-            run()
-        for run in runs:
-            tell(f"watching the memory of {run}")
-            run.watched()
-        for repeat in range(repeats):
-            for run in runs:
-                tell(f"timing {run}, {repeat + 1} of {repeats}")
-                run.timed()
+        jobs: list[Job] = [(f"warming up {run}", run) for run in runs]
+        jobs += [(f"watching the memory of {run}", run.watched) for run in runs]
+        jobs += [(f"timing {run}, {n} of {repeats}", run.timed) for n in range(1, repeats + 1) for run in runs]
+        in_turns(jobs, progress)
         for run in runs[1:]:
             run.compare(runs[0])
     return contestants
 
 
 def as_json(model: str, image: Path, measured: Sequence[Measured]) -> dict[str, object]:
-    """Bytes, and seconds as medians with their range."""
+    """All results; memory is in bytes, and seconds are medians with their range."""
     stock, *levels = measured
     shape = read_volume([image]).geometry.shape
     return {
@@ -119,7 +116,7 @@ def as_json(model: str, image: Path, measured: Sequence[Measured]) -> dict[str, 
 
 
 def versions(measured: Sequence[Measured]) -> dict[str, str]:
-    """Of the programs that were measured."""
+    """The version of each program that was measured."""
     return {program: version(_PACKAGES[program]) for program in dict.fromkeys(one.program for one in measured)}
 
 
@@ -142,7 +139,7 @@ def _stock_of(model: str) -> tuple[str, str]:
 
 
 class _Run:
-    """What one program does with the image, again and again."""
+    """One program that segments the image again and again, and what was measured of it."""
 
     def __init__(self, measured: Measured, program: Program, image: Path, folder: Path) -> None:
         self._measured, self._program, self._image = measured, program, image

@@ -9,13 +9,13 @@ import psutil
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 _SHARE = 10
-"""A look holds up whoever it looks at, so they take at most one part in so many of the time."""
+"""Measuring holds up the processes that are measured, so it takes at most one part in so many of the time."""
 
 
 class Footprint:
-    """Looks at the process `pid` and its children as long as the block runs; `peak` are bytes.
+    """Measures the process `pid` and its children as long as the block runs; `peak` is in bytes.
 
-    Memory that several of them share counts once, where the system tells (Linux).
+    Memory that several of them share counts once where the system says so, which is on Linux.
     """
 
     def __init__(self, pid: int) -> None:

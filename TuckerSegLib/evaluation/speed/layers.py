@@ -1,18 +1,19 @@
-"""Every layer alone: as PyTorch runs it by default, as it is in the fused engine, and decomposed there."""
+"""Every layer alone: as PyTorch runs it by default, whole in the fused engine, and decomposed there."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
 
 from ...decomposition.counting import convolutions, input_shapes
 from ...decomposition.policies import Relative
 from ...decomposition.tucker import Convolution, Ranks
-from ...engines.layer_times import LayerTimes, alone, best_seconds, cropped
-from ...engines.tuned_ranks import fitted
+from ...engines.layer_times import LayerTimes, alone, cropped
+from ...engines.timing.stopwatch import shortest_seconds
+from ...engines.tuned_ranks import tuned
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
+from ...progress import Progress
 from ...store import Store
 from .computer import computer
 
@@ -34,21 +35,25 @@ class LayerTime:
     at_chosen: float
 
 
-def layers(model: TrainedModel, factor: float, tell: Callable[[str], None] = lambda _: None) -> list[LayerTime]:
+def layers(model: TrainedModel, factor: float, progress: Progress | None = None) -> list[LayerTime]:
     """Time every convolution of the network, with the norm and the activation behind it, on cropped inputs.
 
     What the fused engine takes is read from the cache where this computer has measured it before.
+
+    Raises:
+        Cancelled: `progress` was cancelled, before the next layer.
     """
+    progress = progress or Progress()
     times = LayerTimes(Store(Cache().folder))
-    tell("fitting ranks to this computer")
-    policy = fitted(model, Relative(factor), times)
+    progress.stage("choosing ranks that are fast on this computer")
+    policy = tuned(model, Relative(factor), times)
     network = model.network_without_data()
     found = convolutions(network)
     shapes = input_shapes(network, (model.num_input_channels, *model.patch_size))
     published, chosen = Relative(factor).choose(found), policy.choose(found)
     measured = []
-    for name, layer in found.items():
-        tell(name)
+    for number, (name, layer) in enumerate(found.items()):
+        progress.part(number, len(found)).stage(name)
         shape, ranks = shapes[name], chosen.get(name)
         measured.append(
             LayerTime(
@@ -72,10 +77,10 @@ def as_json(model: str, factor: float, found: Sequence[LayerTime]) -> dict[str, 
 def _stock(layer: Convolution, shape: tuple[int, ...]) -> float:
     network = alone(layer, None).requires_grad_(False)
 
-    def run(patch: Tensor) -> None:
+    def run() -> None:
         with torch.inference_mode():
             network(plain)
 
-    small = cropped(shape)
-    plain = torch.randn(1, *small)
-    return best_seconds(run, small)
+    plain = torch.randn(1, *cropped(shape))
+    run()
+    return shortest_seconds([run])[0]

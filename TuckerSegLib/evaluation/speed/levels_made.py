@@ -1,4 +1,4 @@
-"""How long the levels of a model take to be made, and to be loaded from the cache after that."""
+"""How long it takes to make the levels of a model, and to load them from the cache after that."""
 
 import statistics
 import tempfile
@@ -16,7 +16,7 @@ from .computer import computer
 
 @dataclass(frozen=True)
 class CompressionTime:
-    """Seconds that one level takes to be made, and to be loaded from the cache into a network after that."""
+    """Seconds that it takes to make one level, and to load it from the cache into a network after that."""
 
     factor: float
     parameters: int

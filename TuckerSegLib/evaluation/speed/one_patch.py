@@ -3,29 +3,29 @@
 import os
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...decomposition.published import LEVELS
+from ...progress import Progress
 from ...volumes.files import read_volume
 from ...worker.process import ALLOCATOR, environment
 from ..figures import COLOURS, plot
 from . import roofline
 from .computer import computer
+from .in_turns import Job, in_turns
 from .program import Program, program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Tell = Callable[[str], None]
-
 
 @dataclass
 class Timed:
-    """The stock network, or a level: the `seconds` of each run, and what was told when it was prepared."""
+    """The stock network, or a level: the `seconds` of each run, and the `facts` that its process told of it."""
 
     factor: float | None
     facts: Mapping[str, Any]
@@ -55,51 +55,83 @@ class Comparison:
         return float(2 * level.facts["multiply_adds"] / self.operations_a_second)
 
 
+@dataclass(frozen=True)
+class Options:
+    """How levels are run and what else is measured of them.
+
+    Attributes:
+        repeats: runs of each level.
+        exact_ranks: whether the published ranks are taken rather than those that are fast on this computer.
+        errors: whether each level's answer is compared with what the same weights give in double precision, which takes
+            minutes for a large network.
+        image: what every level segments, to be compared with the original; nothing where it is None.
+    """
+
+    repeats: int = 5
+    exact_ranks: bool = False
+    engine: str = "auto"
+    errors: bool = True
+    image: Path | None = None
+
+
 def network(
     model: str,
     factors: Sequence[float] = LEVELS,
-    repeats: int = 5,
-    exact_ranks: bool = False,
-    engine: str = "auto",
-    errors: bool = True,
-    tell: Tell = lambda _: None,
-    image: Path | None = None,
+    options: Options = Options(),
+    progress: Progress | None = None,
 ) -> Comparison:
-    """Run the first fold of `model` on one patch, `repeats` times at each level, the stock network before each round.
+    """Run the first fold of `model` on one patch at each level, the stock network before each round.
 
-    Two processes: the stock network's has the system's allocator, the other the worker's settings. With `errors`, each
-    level's answer is compared with the same weights' in double precision, which takes minutes for a large network. With
-    an `image`, every level segments it, and is compared with the original.
+    The stock network has a process of its own with the system's allocator; the levels' has the worker's settings.
 
     Raises:
         TuckerSegError: the model or the image cannot be used.
+        Cancelled: `progress` was cancelled, before the next run.
     """
-    if image:
-        read_volume([image])
+    if options.image:
+        read_volume([options.image])
     with ExitStack() as programs:
-        stock_runs = programs.enter_context(_program("stock", model)).ask
-        level_runs = programs.enter_context(_program("tuckerseg", model)).ask
-        options = {"exact_ranks": exact_ranks, "engine": engine}
-        tell("preparing the stock network")
-        stock = Timed(None, stock_runs(do="prepare", factor=1.0, **options))
-        levels = []
-        for factor in factors:
-            tell(f"preparing factor {factor:g}")
-            levels.append(Timed(factor, level_runs(do="prepare", factor=factor, **options)))
-        stock_runs(do="run", factor=1.0)
-        for repeat in range(repeats):
-            tell(f"round {repeat + 1} of {repeats}")
-            stock.seconds.append(stock_runs(do="run", factor=1.0)["seconds"])
-            for level in levels:
-                level.seconds.append(level_runs(do="run", factor=level.factor)["seconds"])
-        for level in levels if errors else []:
-            tell(f"factor {level.factor:g} in double precision")
-            level.relative_error = level_runs(do="error", factor=level.factor)["relative_error"]
-        for level in levels if image else []:
-            tell(f"the agreement of factor {level.factor:g}")
-            level.agreement = level_runs(do="agree", factor=level.factor, image=str(image))["agreement"]
-    tell("this computer's limits")
-    return Comparison(stock, levels, roofline.operations_a_second(), roofline.bytes_a_second())
+        stock = _Runs(None, programs.enter_context(_program("stock", model)), options)
+        process = programs.enter_context(_program("tuckerseg", model))
+        levels = [_Runs(factor, process, options) for factor in factors]
+        jobs: list[Job] = [(f"preparing {run}", run.prepare) for run in (stock, *levels)]
+        jobs.append((f"warming up {stock}", stock.warm_up))
+        rounds = range(1, options.repeats + 1)
+        jobs += [(f"{run}, {n} of {options.repeats}", run.time) for n in rounds for run in (stock, *levels)]
+        jobs += [(f"{run} in double precision", run.compare_in_double) for run in levels if options.errors]
+        jobs += [(f"the agreement of {run}", run.agree) for run in levels if options.image]
+        in_turns(jobs, progress)
+    timed = [run.timed for run in levels]
+    return Comparison(stock.timed, timed, roofline.operations_a_second(), roofline.bytes_a_second())
+
+
+class _Runs:
+    """The stock network or a level in its process, and what was measured of it."""
+
+    def __init__(self, factor: float | None, process: Program, options: Options) -> None:
+        self.timed = Timed(factor, {})
+        self._process, self._options = process, options
+
+    def __str__(self) -> str:
+        return "the stock network" if self.timed.factor is None else f"factor {self.timed.factor:g}"
+
+    def prepare(self) -> None:
+        self.timed.facts = self._ask("prepare", exact_ranks=self._options.exact_ranks, engine=self._options.engine)
+
+    def warm_up(self) -> None:
+        self._ask("run")
+
+    def time(self) -> None:
+        self.timed.seconds.append(self._ask("run")["seconds"])
+
+    def compare_in_double(self) -> None:
+        self.timed.relative_error = self._ask("error")["relative_error"]
+
+    def agree(self) -> None:
+        self.timed.agreement = self._ask("agree", image=str(self._options.image))["agreement"]
+
+    def _ask(self, work: str, **request: object) -> dict[str, Any]:
+        return self._process.ask(do=work, factor=self.timed.factor or 1.0, **request)
 
 
 def as_json(model: str, found: Comparison) -> dict[str, object]:

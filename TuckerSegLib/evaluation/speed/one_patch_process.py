@@ -1,4 +1,4 @@
-"""One network as a process that runs single patches when told to: as nnU-Net runs it today, or as TuckerSeg does.
+"""A process that runs one network over single patches on request, as nnU-Net runs it today or as TuckerSeg does.
 
 `python -m TuckerSegLib.evaluation.speed.one_patch_process stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line:
 "run" is answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first
@@ -16,11 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from ...decomposition.policies import Relative
-from ...engines.tuned_ranks import Fitted
+from ...engines.fastest import choice
+from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...models.opening import open_model
 from ...segmentation.one_model import run
-from ...segmentation.prepare import Ready, make_ready
+from ...segmentation.prepare import PreparedModel, prepare
+from ...segmentation.recipes import ORIGINAL, Prescribed, Tuned
+from ...store import Store
 from ...volumes.dice import Labels, mean_dice
 from ...volumes.files import read_volume
 from .double_precision import in_double
@@ -44,22 +47,23 @@ class Stock:
 
 
 class TuckerSeg:
-    """Any level of the network, prepared as for a segmentation but with its head on."""
+    """Any level of the network, made ready as for a segmentation, but with its head on."""
 
     def __init__(self, model: TrainedModel) -> None:
         self._model, self._patch = model, _patch(model)
-        self._levels: dict[float, Ready] = {}
+        self._levels: dict[float, PreparedModel] = {}
         self._original: Labels | None = None
 
     def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
-        policy = Relative(factor) if exact_ranks else Fitted(Relative(factor))
+        recipe = Prescribed(Relative(factor)) if exact_ranks else Tuned(Relative(factor))
         start = time.perf_counter()
-        ready = make_ready(self._model, policy, device="cpu", engine=engine, whole=True)
+        engines = choice(engine, "cpu", Store(Cache().folder))
+        prepared = prepare(self._model, recipe, engines, Cache(), with_head=True)
         seconds = time.perf_counter() - start
-        self._levels[factor] = ready
-        ready.networks[0](self._patch)
-        report = ready.level.compression.report if ready.level.compression else None
-        return {"engine": ready.engine, "prepared_in": seconds, **_costs(self._model, report)}
+        self._levels[factor] = prepared
+        prepared.networks[0](self._patch)
+        report = prepared.model.compression.report if prepared.model.compression else None
+        return {"engine": prepared.engine, "prepared_in": seconds, **_costs(self._model, report)}
 
     def run(self, factor: float) -> dict[str, Any]:
         start = time.perf_counter()
@@ -67,23 +71,26 @@ class TuckerSeg:
         return {"seconds": time.perf_counter() - start}
 
     def error(self, factor: float) -> dict[str, Any]:
-        """||y - y'|| / ||y||, y' computed in double precision from the very weights that gave y."""
-        network = in_double(_network(self._levels[factor].level))
+        """||y - y'|| / ||y||, with y computed in double precision from the very weights that gave y'."""
+        network = in_double(_network(self._levels[factor].model))
         with torch.inference_mode():
-            exact = network(self._patch.double())
+            reference = network(self._patch.double())
             found = self._levels[factor].networks[0](self._patch)
-            exact_norm = torch.linalg.vector_norm(exact)
-            return {"relative_error": float(torch.linalg.vector_norm(exact.sub_(found)) / exact_norm)}
+            norm = torch.linalg.vector_norm(reference)
+            return {"relative_error": float(torch.linalg.vector_norm(reference.sub_(found)) / norm)}
 
     def agree(self, factor: float, image: str) -> dict[str, Any]:
-        """Mean Dice with the label map of the network that nothing was done to."""
+        """Mean Dice with the label map of the original network."""
         if factor == 1:
             return {"agreement": 1.0}
         volume = read_volume([Path(image)])
         if self._original is None:
-            original = self._levels.get(1.0) or make_ready(self._model, device="cpu", whole=True)
+            original = self._levels.get(1.0) or self._original_network()
             self._original = run(original, volume).label_map.labels
         return {"agreement": mean_dice(self._original, run(self._levels[factor], volume).label_map.labels)}
+
+    def _original_network(self) -> PreparedModel:
+        return prepare(self._model, ORIGINAL, choice("torch", "cpu", Store(Cache().folder)), Cache(), with_head=True)
 
 
 def _network(model: TrainedModel) -> nn.Module:
@@ -96,7 +103,7 @@ def _patch(model: TrainedModel) -> Tensor:
 
 
 def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
-    """Of a level: its parameters, multiply-adds for a patch, and how many layers stayed as they were."""
+    """A level's parameters, multiply-adds for a patch, and how many of its layers stayed as they were."""
     from ...segmentation.levels import levels
 
     if report is None:

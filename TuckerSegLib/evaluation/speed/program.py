@@ -1,4 +1,4 @@
-"""What a benchmark and the processes it measures say to each other: a JSON object a line, each answered by another."""
+"""How a benchmark talks to the processes it measures: a line with a JSON object, answered by another such line."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ class Program:
     def ask(self, **request: object) -> Json:
         """
         Raises:
-            TuckerSegError: the program says so, or ended.
+            TuckerSegError: the program failed, or ended.
         """
         assert self._process.stdin and self._process.stdout
         try:
@@ -47,7 +47,7 @@ def program(name: str, command: Sequence[str], environment: Mapping[str, str] | 
 
 
 def serve(answer: Callable[[Json], Json]) -> None:
-    """In the process: answer requests until the input ends; what goes wrong is told and is no end."""
+    """Answer requests, in the process, until the input ends; an error is an answer too."""
     requests, answers = own_pipes()
     for line in requests:
         try:

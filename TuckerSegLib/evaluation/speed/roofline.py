@@ -1,4 +1,4 @@
-"""What this computer can do at most: arithmetic and memory traffic, measured on the spot."""
+"""The most arithmetic and memory traffic that this computer can do, measured on the spot."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ _REPEATS = 5
 _SIDE = 2048
 
 _COPIED = 50_000_000
-"""Numbers: far more than any cache holds."""
+"""Numbers that are copied, far more than any cache holds."""
 
 _CHANNELS, _VOXELS = 64, 56
 
@@ -23,7 +23,7 @@ def operations_a_second() -> float:
 
 
 def bytes_a_second() -> float:
-    """Read and written together, of a large copy."""
+    """Bytes read and written together, in a large copy."""
     source = torch.ones(_COPIED)
     target = torch.empty_like(source)
     return 2 * source.nbytes / _median(lambda: target.copy_(source))

@@ -1,8 +1,8 @@
-"""TuckerSeg, TotalSegmentator and nnU-Net, each as a process that segments files when told to.
+"""TuckerSeg, TotalSegmentator and nnU-Net, each as a process that segments files on request.
 
 `python -m TuckerSegLib.evaluation.speed.stock_programs NAME MODEL` reads {"image", "output", "factor"} a line and
 answers each with {"seconds", "engine"} or {"error"}. What a program loads once is loaded before the clock of the first
-answer starts, but for TuckerSeg's own worker, which the first request starts.
+answer starts, except for TuckerSeg's worker, which the first request starts.
 """
 
 import json
@@ -21,7 +21,7 @@ Segment = Callable[[Path, Path, float], str]
 
 
 def tuckerseg(model: str) -> Segment:
-    """As `tuckerseg segment` does it: files here, everything else in the worker."""
+    """As `tuckerseg segment` does it, with the files read and written here and everything else in the worker."""
     from ...segmentation.request import Request
     from ...volumes.files import read_volume, write_segmentation
     from ...worker.client import Client
@@ -37,7 +37,7 @@ def tuckerseg(model: str) -> Segment:
 
 
 def totalsegmentator(model: str) -> Segment:
-    """Its Python function, with the weights that are here, its own settings left alone, and no network to talk to."""
+    """Its Python function, with the weights on this computer, its own settings untouched, and no internet."""
     from ...models.totalsegmentator.tasks import task
     from ...models.totalsegmentator.weights import weights_folder
 
@@ -56,7 +56,7 @@ def totalsegmentator(model: str) -> Segment:
 
 
 def nnunet(model: str) -> Segment:
-    """Its predictor, network loaded once, in one process: faster than nnUNetv2_predict, which starts several."""
+    """Its predictor in one process, the network loaded once: faster than nnUNetv2_predict, which starts several."""
     import torch
 
     from ...models.quiet import quiet

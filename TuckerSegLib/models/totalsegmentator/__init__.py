@@ -1,1 +1,1 @@
-"""TotalSegmentator's tasks as its own tables describe them, and their weights."""
+"""The tasks of TotalSegmentator as its own tables describe them, and their weights."""

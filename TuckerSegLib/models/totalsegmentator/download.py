@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from ...errors import ModelError, OutputError
 from ...progress import Progress
-from .tasks import Network, Task, version
+from .tasks import LICENCE_PAGE, Network, Task, version
 from .weights import check_space, import_archive, is_whole, missing_networks, weights_folder
 
 LICENCE_SERVER = "https://backend.totalsegmentator.com:443/"
@@ -74,8 +74,8 @@ def _source(network: Network, licence_number: str | None) -> Source:
     number = licence_number or get_license_number()
     if not number:
         raise ModelError(
-            f"{network.dataset} needs a licence number: get one at {LICENCE_SERVER}license-academic/ and add "
-            "--license-number NUMBER."
+            f"{network.dataset} needs a licence number: get one at {LICENCE_PAGE} and give it along "
+            "(in the shell: --license-number NUMBER)."
         )
     content = {"license_number": number, "task": network.licence_name, "version": version()}
     return Source(f"{LICENCE_SERVER}download_weights", "POST", content)
@@ -132,8 +132,8 @@ def fetch(source: Source, part: Path, progress: Progress) -> None:
             broken = None
     here = part.stat().st_size if part.exists() else 0
     raise ModelError(
-        f"{source.url} could not be fetched ({here / 1e6:.1f} MB are here): check the network and use the same command "
-        "again to go on, or 'tuckerseg models import FILE.zip'."
+        f"{source.url} could not be fetched ({here / 1e6:.1f} MB are here): check the network and try again "
+        "to go on from there, or bring the archive from another computer and import it."
     ) from broken
 
 

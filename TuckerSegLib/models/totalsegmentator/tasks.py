@@ -4,18 +4,20 @@ The tables are plain data, so this imports neither PyTorch nor nnU-Net, writes n
 sub-modes is listed once for each: `total`, `total-fast`, `total-fastest`.
 """
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from ...errors import InputError, ModelError
+from ...errors import InputError, ModelError, suggestion
 
 Spacing = tuple[float, float, float]
 
 Row = Mapping[str, Any]
+
+LICENCE_PAGE = "https://backend.totalsegmentator.com/license-academic/"
+"""Where one gets a licence number: free of charge for academic use, and not for commercial use."""
 
 _RELEASES = "https://github.com/wasserth/TotalSegmentator/releases/download"
 
@@ -52,6 +54,11 @@ class Network:
     plans: str = _PLANS
     url: str | None = None
     licence_name: str | None = None
+
+    @property
+    def released(self) -> bool:
+        """Whether its weights can be downloaded at all, be it with a licence number."""
+        return self.url is not None or self.licence_name is not None
 
     @property
     def folder(self) -> str:
@@ -155,8 +162,8 @@ def task(name: str) -> Task:
         ModelError: there is none, or TotalSegmentator is not installed.
     """
     if name not in task_names():
-        close = difflib.get_close_matches(name, task_names(), 1)
-        raise ModelError(f"There is no task {name}" + (f": did you mean {close[0]}?" if close else "."))
+        advice = suggestion(name, task_names(), "tuckerseg models lists those there are.")
+        raise ModelError(f"There is no task {name}: {advice}")
     base, _, mode = name.partition("-")
     return _task(base, mode)
 

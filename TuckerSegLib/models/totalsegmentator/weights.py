@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ...errors import ModelError, OutputError
-from .tasks import Network, Task
+from .tasks import Network, Task, task_names
+from .tasks import task as named
 
 if TYPE_CHECKING:
     from ..nnunet import TrainedModel
@@ -106,6 +107,25 @@ def import_archive(archive: Path) -> list[str]:
         _check_space(files, temporary)
         _extract(files, temporary, archive)
         return [dataset.name for dataset in _datasets(temporary, archive) if _moved(dataset, target / dataset.name)]
+
+
+def remove(task: Task) -> int:
+    """Remove the task's weights from the disk, but for networks that other tasks with weights here need; bytes freed.
+
+    Raises:
+        OutputError: they cannot be removed.
+    """
+    others = [known for known in map(named, task_names()) if known.name != task.name and is_installed(known)]
+    needed = {network.dataset for other in others for network in other.all_networks()}
+    folders = {weights_folder() / network.dataset for network in task.networks if network.dataset not in needed}
+    freed = 0
+    for folder in sorted(path for path in folders if path.is_dir()):
+        freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise OutputError(f"{folder} cannot be removed ({error.strerror}): close what uses it.") from error
+    return freed
 
 
 def _missing(network: Network) -> str | None:

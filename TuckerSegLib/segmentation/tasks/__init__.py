@@ -1,1 +1,1 @@
-"""TotalSegmentator's tasks on a volume in memory: the same steps and labels, at any level of compression."""
+"""The tasks of TotalSegmentator on a volume in memory, with the same labels, at any level of compression."""

@@ -8,10 +8,10 @@ import torch
 
 from ...models.totalsegmentator.tasks import Network
 from ...threads import set_threads
-from ..prepare import Ready
+from ..prepare import PreparedModel
 from .costs import Overall
 
-Load = Callable[[Network], Ready]
+Load = Callable[[Network], PreparedModel]
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -26,7 +26,7 @@ class Prefetcher:
         # PyTorch gives a new thread the number that any thread was given last, and some engines give theirs one.
         threads = torch.get_num_threads()
         self._thread = ThreadPoolExecutor(1, "next network", set_threads, (threads,))
-        self._following: Future[Ready] | None = None
+        self._following: Future[PreparedModel] | None = None
 
     def __enter__(self) -> "Prefetcher":
         self._begin()
@@ -36,8 +36,8 @@ class Prefetcher:
         self._overall.loading.cancel()
         self._thread.shutdown(cancel_futures=True)
 
-    def next(self) -> Ready:
-        """The next network, ready to run.
+    def next(self) -> PreparedModel:
+        """The next network, prepared.
 
         Raises:
             TuckerSegError: as opening and compressing it do.
@@ -47,9 +47,9 @@ class Prefetcher:
         while not self._following.done():
             self._overall.check()
             wait([self._following], _SECONDS_BETWEEN_LOOKS)
-        ready = self._following.result()
+        prepared = self._following.result()
         self._begin()
-        return ready
+        return prepared
 
     def _begin(self) -> None:
         self._following = None

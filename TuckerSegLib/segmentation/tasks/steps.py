@@ -19,7 +19,7 @@ from ...errors import ModelError
 from ...models.totalsegmentator.tasks import Network, Task
 from ...progress import Progress
 from ..one_model import run
-from ..prepare import Ready
+from ..prepare import PreparedModel
 from . import postprocessing
 from .checks import check_memory
 from .costs import Overall
@@ -47,20 +47,18 @@ class Steps:
 
     Attributes:
         seconds: by stage.
-        cache_hit: whether every level was in the cache.
-        fingerprints: of the networks that ran, by number.
+        cache_hit: whether every network was in the cache.
     """
 
     def __init__(self, networks: Prefetcher, overall: Overall) -> None:
         self._networks = networks
         self._overall = overall
-        self._last: Ready | None = None
+        self._last: PreparedModel | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cache_hit = True
-        self.fingerprints: dict[int, str] = {}
 
     @property
-    def last(self) -> Ready:
+    def last(self) -> PreparedModel:
         """The network that ran last."""
         assert self._last is not None
         return self._last
@@ -142,34 +140,33 @@ class Steps:
         self._last = None  # its memory may be needed for the next
         start = perf_counter()
         progress = self._overall.next()
-        ready = self._last = self._networks.next()
+        prepared = self._last = self._networks.next()
         self.seconds["load"] += perf_counter() - start
-        table = _table(task, network, ready)
+        table = _table(task, network, prepared)
         for index, piece in enumerate(pieces):
             seen = [channel.slicer[:, :, piece.seen] for channel in channels]
-            found = self._run(task, ready, seen, progress.part(index, len(pieces)))
+            found = self._run(task, prepared, seen, progress.part(index, len(pieces)))
             mapped = table[found[:, :, piece.kept]]
             np.copyto(labels[:, :, piece.target], mapped, where=mapped != 0)
-        self.cache_hit &= ready.cache_hit
-        self.fingerprints[network.number] = ready.level.fingerprint
+        self.cache_hit &= prepared.cache_hit
 
-    def _run(self, task: Task, ready: Ready, channels: list[Nifti1Image], progress: Progress) -> Labels:
+    def _run(self, task: Task, prepared: PreparedModel, channels: list[Nifti1Image], progress: Progress) -> Labels:
         step = _WIDE_STEP if task.base in _WIDE else _STEP
-        result = run(ready, volume_of(*channels), progress, step)
+        result = run(prepared, volume_of(*channels), progress, step)
         for stage, seconds in result.seconds.items():
             self.seconds[stage] += seconds
         labels: Labels = result.label_map.labels.T.astype(np.uint8, copy=False)
         return labels
 
 
-def _table(task: Task, network: Network, ready: Ready) -> Labels:
+def _table(task: Task, network: Network, prepared: PreparedModel) -> Labels:
     """The task's label for each of the network's.
 
     Raises:
         ModelError: the network has no outputs for some of the structures it should find.
     """
     part = task.parts.get(network.number)
-    outputs = max(ready.level.labels)
+    outputs = max(prepared.model.labels)
     if outputs < max(part or task.structures):
         raise ModelError(
             f"{network.dataset} finds {outputs} structures where {task.name} has {max(part or task.structures)}: "

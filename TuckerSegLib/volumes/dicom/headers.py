@@ -2,14 +2,18 @@
 
 # mypy: allow-untyped-calls
 
+import io
 import re
+import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import InputError
 
@@ -19,6 +23,34 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 
 _FIRST_GROUP = b"\x08\x00"
 """What files without preamble begin with, as they were written before 1993."""
+
+
+DAMAGE = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    InvalidDicomError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its plug-ins raise at content that no writer makes."""
+
+
+class _Bounded(io.BufferedReader):
+    """A file of which nobody can ask for more than there is: damaged headers speak of gigabytes."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(self._size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 @dataclass(frozen=True)
@@ -46,6 +78,11 @@ def headers_in(folder: Path) -> Headers:
     return Headers(folder, readable, tuple(damaged))
 
 
+def opened(path: Path) -> BinaryIO:
+    """The file, for pydicom to read."""
+    return _Bounded(path)
+
+
 def is_dicom(path: Path) -> bool:
     """Whether the file says that it is DICOM."""
     with path.open("rb") as file:
@@ -60,14 +97,16 @@ def _header(path: Path) -> FileDataset | None:
     if not old and not is_dicom(path):
         return None
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, force=old)
-        return header if "SeriesInstanceUID" in header else None
-    except (InvalidDicomError, ValueError, EOFError, LookupError, AttributeError, NotImplementedError, TypeError):
+        with opened(path) as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True, force=old)
+            return header if "SeriesInstanceUID" in header else None
+    except DAMAGE:
         return None
 
 
 def _listed_in(directory: Path) -> Iterator[Path]:
-    listing = pydicom.dcmread(directory)
+    with opened(directory) as file:
+        listing = pydicom.dcmread(file)
     for record in listing.get("DirectoryRecordSequence") or ():
         parts = record.get("ReferencedFileID")
         if parts is None or record.get("DirectoryRecordType") != "IMAGE":

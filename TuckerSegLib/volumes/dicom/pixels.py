@@ -20,6 +20,7 @@ from pydicom.uid import UID
 from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels, check_memory
 from .frames import Frame
+from .headers import DAMAGE, opened
 
 _WHOLE = ("u1", "i2", "u2", "i4")
 """Types for whole values, the smallest first."""
@@ -77,12 +78,13 @@ def _stored(frames: Sequence[Frame], headers: Mapping[Path, FileDataset]) -> Ite
     for file, group in groupby(frames, key=lambda frame: frame.file):
         header, of_file = headers[file], list(group)
         try:
-            planes = iter_pixels(file, indices=[frame.index for frame in of_file])
-            for frame, plane in zip(of_file, planes, strict=True):
-                if plane.shape != (int(header.Rows), int(header.Columns)):
-                    raise ValueError("another size than its header says")
-                yield frame, _without_other_bits(plane, header)
-        except (ValueError, RuntimeError, EOFError, LookupError, AttributeError, TypeError) as error:
+            with opened(file) as content:
+                planes = iter_pixels(content, indices=[frame.index for frame in of_file])
+                for frame, plane in zip(of_file, planes, strict=True):
+                    if plane.shape != (int(header.Rows), int(header.Columns)):
+                        raise ValueError("another size than its header says")
+                    yield frame, _without_other_bits(plane, header)
+        except DAMAGE as error:
             raise InputError(f"{file} {DAMAGED}.") from error
 
 

@@ -17,9 +17,10 @@ from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels, check_grey_volume
 from ..volume import Geometry
 from .frames import Frame, frames_of, is_localizer
-from .headers import Headers, headers_in
+from .headers import DAMAGE, Headers, headers_in
 from .pixels import voxels_of
-from .stack import stacked
+from .stack import Stack, stacked
+from .straightening import straightened
 
 _NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "REG", "PR", "KO", "SR", "DOC")
 """Modalities of objects that may have pixels and are no images of a patient."""
@@ -43,11 +44,12 @@ class Series:
         return f"{header.get('Modality') or 'image'} ({slices} from {file.name})"
 
 
-def read_dicom(path: Path) -> tuple[Voxels, Geometry]:
+def read_dicom(path: Path, straighten: bool = False) -> tuple[Voxels, Geometry]:
     """Voxels (K, J, I), rescaled as each slice says, and grid of a series.
 
     Args:
         path: a folder with one series of several slices, a DICOMDIR, or any file of the series that is wanted.
+        straighten: resample tilted and uneven stacks to a straight grid, where they would be refused otherwise.
 
     Raises:
         InputError: no such series, more than one, or one that does not form a volume.
@@ -55,10 +57,24 @@ def read_dicom(path: Path) -> tuple[Voxels, Geometry]:
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of values that break DICOM's rules and can be read all the same
+        series, stack = series_of(path, straighten)
+        voxels = voxels_of(path, stack.frames, series.headers)
+    return (voxels, stack.geometry) if stack.is_straight else straightened(voxels, stack)
+
+
+def series_of(path: Path, straighten: bool = False) -> tuple[Series, Stack]:
+    """The series that `path` stands for, and how its frames lie; its voxels are not read.
+
+    Raises:
+        InputError, OSError: as `read_dicom`.
+    """
+    try:
         found = headers_in(path if path.is_dir() else path.parent)
         series = _wanted(path, found)
         _check_undamaged(found, series)
-        return _read(path, series)
+        return series, _stack(path, series, straighten)
+    except DAMAGE as error:
+        raise InputError(f"{path} {DAMAGED}.") from error
 
 
 def _wanted(path: Path, found: Headers) -> Series:
@@ -128,14 +144,13 @@ def _check_undamaged(found: Headers, series: Series) -> None:
         raise InputError(f"{found.folder} has damaged DICOM files ({listed}): copy them again, or remove what is none.")
 
 
-def _read(path: Path, series: Series) -> tuple[Voxels, Geometry]:
+def _stack(path: Path, series: Series, straighten: bool) -> Stack:
     shape, components = _pixels_in_common(path, series)
     frames: list[Frame] = []
     for file, header in series.headers.items():
         frames += frames_of(file, header)
     check_grey_volume(path, (*shape, len(frames)), components)
-    stack = stacked(str(series), frames, shape)
-    return voxels_of(path, stack.frames, series.headers), stack.geometry
+    return stacked(str(series), frames, shape, straighten)
 
 
 def _pixels_in_common(path: Path, series: Series) -> tuple[tuple[int, int], int]:

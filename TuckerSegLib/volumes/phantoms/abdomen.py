@@ -1,4 +1,4 @@
-"""The solid organs of the abdomen and the stomach, each pressed against its neighbours."""
+"""The abdomen: solid organs and stomach, each pressed against its neighbours, and the bowel around them."""
 
 import numpy as np
 

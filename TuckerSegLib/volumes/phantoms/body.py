@@ -1,4 +1,4 @@
-"""The canvas: attenuation and labels that grow structure by structure, on the coordinates of the template."""
+"""The canvas that a torso is painted on: attenuation and labels, on the coordinates of the template."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,9 +13,14 @@ from .tissues import CORTICAL_BONE, LABELS
 
 @dataclass
 class Body:
-    """What is painted on: coordinates in the template and, growing, attenuation and labels, all (K, J, I).
+    """What is painted on: coordinates in the template, attenuation and labels, all (K, J, I).
 
-    `wall` and `cavity` are signed distances to the muscular wall and to the pleural and peritoneal cavity.
+    Attributes:
+        hu, labels: what has been painted so far.
+        edge: millimetres over which a surface fades.
+        find: the voxels within a box of the template.
+        phase: attenuation of blood and of tissues that take up contrast.
+        wall, cavity: signed distances to the muscular wall and to the pleural and peritoneal cavity.
     """
 
     x: Array
@@ -39,7 +44,10 @@ class Body:
         )  # fmt: skip
 
     def paint(self, solid: Array, value: float | Array, name: str | None = "", where: str | None = None) -> None:
-        """Attenuation inside `solid`, soft at its edge; `name` labels it, None unlabels, "" leaves labels alone."""
+        """Set the attenuation inside `solid`, softly at its edge, and label it.
+
+        `name` None takes labels away, and "" leaves them alone; `where` restricts the paint to a structure.
+        """
         cover = np.clip(0.5 - solid / np.float32(self.edge), 0, 1)
         if where is not None:
             cover = cover * (self.labels == LABELS[where])
@@ -48,10 +56,10 @@ class Body:
             self.labels[solid < 0] = LABELS[name] if name else 0
 
     def tube(
-        self, points: Sequence[Point] | Vectors, radii: Sequence[float], height: float = 1.0, pieces: int = 4
+        self, points: Sequence[Point] | Vectors, radii: Sequence[float], height: float = 1.0, spans: int = 4
     ) -> Array:
-        """Signed distance to a smooth tube through `points`."""
-        path, widths = smooth_path(points, radii, pieces)
+        """Signed distance to a smooth tube through `points`, with `spans` straight pieces between two of them."""
+        path, widths = smooth_path(points, radii, spans)
         return self.capsules(path[:-1], path[1:], widths[:-1], widths[1:], height)
 
     def capsules(
@@ -87,7 +95,7 @@ class Body:
 
     def column(self, z: Sequence[float], x: Sequence[float], y: Sequence[float], a: Sequence[float],
                b: Sequence[float], power: float = 2.0) -> Array:  # fmt: skip
-        """A stack of superellipses: centre (x, y) and half axes (a, b) given at levels z, open at neither end."""
+        """A stack of superellipses: centre (x, y) and half axes (a, b) given at heights z, closed at both ends."""
         cx, cy, ca, cb = (follow(self.z, z, v) for v in (x, y, a, b))
         return both(radial(self.x - cx, self.y - cy, ca, cb, power), z[0] - self.z, self.z - z[-1])
 

@@ -1,4 +1,4 @@
-"""Lungs with lobes, fissures and vessels, and the diaphragm below them."""
+"""The chest: the diaphragm, the lungs with lobes, fissures and vessels, and the mediastinum between them."""
 
 import numpy as np
 
@@ -34,19 +34,19 @@ def paint_lungs(body: Body, diaphragm: Array) -> None:
     air = density + 45 * (part.y / 90) + 18 * np.sin(part.z / 31 + part.x / 19)
     oblique_left = (part.z - 214 - high[0] - tilt[0] * part.y + ripple) * np.float32(1 / np.hypot(1, tilt[0]))
     oblique_right = (part.z - 210 - high[1] - tilt[1] * part.y + ripple) * np.float32(1 / np.hypot(1, tilt[1]))
-    level = part.z - 212 - 0.6 * high[1] + 0.12 * part.x + ripple
+    horizontal = part.z - 212 - 0.6 * high[1] + 0.12 * part.x + ripple
     lobes = {
         "lung_upper_lobe_left": both(-oblique_left, -part.x),
         "lung_lower_lobe_left": both(oblique_left, -part.x),
-        "lung_upper_lobe_right": both(-oblique_right, -level, part.x),
-        "lung_middle_lobe_right": both(-oblique_right, level, part.x),
+        "lung_upper_lobe_right": both(-oblique_right, -horizontal, part.x),
+        "lung_middle_lobe_right": both(-oblique_right, horizontal, part.x),
         "lung_lower_lobe_right": both(oblique_right, part.x),
     }
     part.paint(lungs, air)
     for name, lobe in lobes.items():
         part.labels[both(lungs, lobe) < 0] = LABELS[name]
     fissures = np.minimum(np.where(part.x > 0, np.abs(oblique_left), np.abs(oblique_right)),
-                          np.where((part.x < 0) & (oblique_right > 0), np.abs(level), FAR))  # fmt: skip
+                          np.where((part.x < 0) & (oblique_right > 0), np.abs(horizontal), FAR))  # fmt: skip
     part.paint(both(lungs, fissures - 0.9), density + 190)
     for side in (-1, 1):
         starts, ends, at_start, at_end = tree(

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from .body import Body, around
 from .shapes import FAR, Point, both, ellipsoid, wander
-from .template import LEVELS, WALL_B, WALL_Y, follow
+from .template import HEIGHTS, WALL_B, WALL_Y, follow
 from .tissues import FAT, LABELS, SKIN
 
 _PSOAS: list[Point] = [
@@ -18,7 +18,7 @@ def paint_wall(body: Body, fat: float) -> None:
     """Skin, subcutaneous fat, the muscular wall with fat planes, and fat in the cavity."""
     layer = fat * follow(body.z, (-240, -120, 0, 120, 260, 350), (1.15, 1.15, 1.0, 0.7, 0.5, 0.5))
     layer = layer * (1 + 0.25 * np.clip(body.y / 80, -1, 1) - 0.2 * np.abs(body.x) / 150)
-    back = follow(body.z, LEVELS, np.add(WALL_B, WALL_Y).astype(float))
+    back = follow(body.z, HEIGHTS, np.add(WALL_B, WALL_Y).astype(float))
     skin = both(body.wall - layer, body.y - back - 0.8 * layer + 3)
     body.paint(skin, SKIN)
     body.paint(skin + 2.2, FAT)

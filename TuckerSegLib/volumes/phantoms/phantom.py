@@ -14,9 +14,10 @@ from .tissues import AIR, LABELS, PHASES
 from .torso import paint_torso
 
 _RANGES = {"torso": (-232, 352), "chest": (95, 352), "abdomen": (-40, 195), "abdomen and pelvis": (-232, 195)}
-"""Template heights (mm) a scan runs over."""
+"""Heights of the template, in millimetres, between which a scan may run."""
 
 _SHARES = (0.55, 0.15, 0.12, 0.18)
+"""How often each of the ranges is scanned."""
 
 _WARP = 11.0
 """Millimetres by which the smooth warp moves a point, at most."""
@@ -33,7 +34,14 @@ class Phantom:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What is chosen at the scanner: (i, j, k) voxel size and count, the body's scale, the first voxel in LPS mm."""
+    """What is chosen at the scanner.
+
+    Attributes:
+        spacing: millimetres along (i, j, k).
+        shape: voxels along (k, j, i).
+        scale: the body's size in that of the template, along (x, y, z).
+        first: the first voxel's centre, in LPS millimetres.
+    """
 
     spacing: npt.NDArray[np.float64]
     shape: tuple[int, int, int]
@@ -79,7 +87,7 @@ def _plan(rng: np.random.Generator, belly: float, fat: float) -> _Scan:
 
 
 def _warped_grid(rng: np.random.Generator, scan: _Scan) -> tuple[Array, Array, Array]:
-    """Template coordinates of each voxel: the body's scale, then a smooth warp of a few waves a direction."""
+    """Template coordinates of each voxel, by the body's scale and a smooth warp of a few waves along each axis."""
     axes = [
         (first + step * np.arange(count)) / scale
         for first, step, count, scale in zip(scan.first, scan.spacing, scan.shape[::-1], scan.scale, strict=True)
@@ -107,7 +115,7 @@ def _find(scan: _Scan, box: Box) -> tuple[slice, slice, slice]:
 
 
 def _scanned(rng: np.random.Generator, scan: _Scan, hu: Array, wall: Array, fat: float) -> npt.NDArray[np.int16]:
-    """What the scanner makes of it: table, finite resolution, correlated noise, the circular field of view."""
+    """The image of the scanner, with its table, finite resolution, correlated noise and circular field of view."""
     hu = np.where(wall < fat * 2.5, hu, AIR)
     hu = _with_table(rng, scan, hu)
     blur = rng.uniform(0.4, 0.75)

@@ -3,14 +3,14 @@
 A seed belongs to one use alone. Whoever needs phantoms for something new adds a range here.
 """
 
-TRAINING = range(90)
-"""The sample model was trained on these."""
+TRAINING = range(200)
+"""The sample models are trained on these, the small one on the first 90."""
 
 VALIDATION = range(1000, 1006)
-"""The epochs of the sample model's training were compared on these."""
+"""The epochs of the sample models' trainings are compared on these."""
 
 SETTINGS = range(1006, 2000)
-"""The settings of the sample model's training, and of methods, may be chosen on these."""
+"""The settings of the sample models' trainings, and of methods, may be chosen on these."""
 
 CALIBRATION = range(2000, 2004)
 """Compressed layers are fitted to patches of these, where the user names no images."""

@@ -24,10 +24,10 @@ def radial(x: Array, y: Array, a: Array, b: Array | float, power: float = 2.4) -
     """Distance along the radius to the superellipse |x/a|^power + |y/b|^power = 1."""
     radius = np.sqrt(x * x + y * y) + np.float32(1e-3)
     if power == 2.0:
-        level = np.sqrt((x / a) ** 2 + (y / b) ** 2)
+        reach = np.sqrt((x / a) ** 2 + (y / b) ** 2)
     else:
-        level = (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
-    return np.asarray(radius - radius / np.maximum(level, 1e-4), np.float32)
+        reach = (np.abs(x / a) ** power + np.abs(y / b) ** power) ** (1 / power)
+    return np.asarray(radius - radius / np.maximum(reach, 1e-4), np.float32)
 
 
 def ellipsoid(x: Array, y: Array, z: Array, centre: Point, radii: Point, turn: Point = (0, 0, 0)) -> Array:
@@ -36,8 +36,8 @@ def ellipsoid(x: Array, y: Array, z: Array, centre: Point, radii: Point, turn: P
     shifted = (x - centre[0], y - centre[1], z - centre[2])
     local = [sum(axes[row, col] * shifted[col] for col in range(3)) for row in range(3)]
     radius = np.sqrt(sum(c * c for c in local)) + np.float32(1e-3)
-    level = np.sqrt(sum((c / r) ** 2 for c, r in zip(local, radii, strict=True)))
-    return np.asarray(radius - radius / np.maximum(level, 1e-4), np.float32)
+    reach = np.sqrt(sum((c / r) ** 2 for c, r in zip(local, radii, strict=True)))
+    return np.asarray(radius - radius / np.maximum(reach, 1e-4), np.float32)
 
 
 def rotation(degrees: Point) -> npt.NDArray[np.float32]:
@@ -85,17 +85,17 @@ def rounded(first: Array, second: Array, rounding: float = 14.0) -> Array:
 
 
 def smooth_path(
-    points: Sequence[Point] | npt.NDArray[np.float64], radii: Sequence[float], pieces: int = 4
+    points: Sequence[Point] | npt.NDArray[np.float64], radii: Sequence[float], spans: int = 4
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """A Catmull-Rom curve through `points` cut into `pieces` a span: points (n, 3) and radii (n,)."""
+    """A Catmull-Rom curve, `spans` straight pieces from each of `points` to the next: points (n, 3) and radii (n,)."""
     knots = np.column_stack([np.asarray(points, float), np.asarray(radii, float)])
     padded = np.vstack([2 * knots[0] - knots[1], knots, 2 * knots[-1] - knots[-2]])
-    t = np.arange(pieces)[:, None] / pieces
-    spans = []
+    t = np.arange(spans)[:, None] / spans
+    curves = []
     for p0, p1, p2, p3 in zip(padded, padded[1:], padded[2:], padded[3:], strict=False):
         bend = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-        spans.append(0.5 * (2 * p1 + (p2 - p0) * t + bend))
-    curve = np.vstack([*spans, knots[-1:]])
+        curves.append(0.5 * (2 * p1 + (p2 - p0) * t + bend))
+    curve = np.vstack([*curves, knots[-1:]])
     return curve[:, :3], np.maximum(curve[:, 3], 0.3)
 
 

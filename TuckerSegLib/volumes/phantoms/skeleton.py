@@ -1,4 +1,4 @@
-"""Ribs, sternum, clavicles and shoulder blades, laid on the outside of the cavity."""
+"""The bones: pelvis and femora, with the organs between them; ribs, sternum and shoulders; the spine and its canal."""
 
 import numpy as np
 
@@ -69,30 +69,30 @@ def paint_ribcage(body: Body) -> None:
     """Twelve pairs of ribs with their cartilages, sternum, clavicles and scapulae."""
     droop = float(body.rng.uniform(0.85, 1.15))
     for out in (-1, 1):
-        for level in range(12):
-            front = _rib(body, out, level, droop)
-            if level < len(_RISE):
-                _cartilage(body, out, level, front)
+        for number in range(12):
+            front = _rib(body, out, number, droop)
+            if number < len(_RISE):
+                _cartilage(body, out, number, front)
     _sternum(body)
     _shoulders(body)
 
 
-def _rib(body: Body, out: int, level: int, droop: float) -> Vectors:
+def _rib(body: Body, out: int, number: int, droop: float) -> Vectors:
     """Paints a rib and gives its front end."""
-    head = float(VERTEBRAE[16 - level]) + 6
-    angles = np.radians(np.linspace(20, _SWEEP[level], 15))
-    path = np.array([on_cage(out, angle, head - droop * _DROP[level] * (1 - np.cos(angle)) / 1.8) for angle in angles])
+    head = float(VERTEBRAE[16 - number]) + 6
+    angles = np.radians(np.linspace(20, _SWEEP[number], 15))
+    path = np.array([on_cage(out, angle, head - droop * _DROP[number] * (1 - np.cos(angle)) / 1.8) for angle in angles])
     path[0] = (out * 20, spine_y(head) + 8, head)
     part = body.at(around(path, 12))
-    width = np.full(14, 5.4 if level < 10 else 4.6)
+    width = np.full(14, 5.4 if number < 10 else 4.6)
     part.paint_bone(part.capsules(path[:-1], path[1:], width, width, 1.35), 190, "ribs", 1.9)
     return np.asarray(path[-1], float)
 
 
-def _cartilage(body: Body, out: int, level: int, start: Vectors) -> None:
-    z = max(float(start[2]) + _RISE[level], 150.0)
+def _cartilage(body: Body, out: int, number: int, start: Vectors) -> None:
+    z = max(float(start[2]) + _RISE[number], 150.0)
     end = (out * 18.0, on_cage(1, np.pi, z)[1], z)
-    middle = on_cage(out, np.radians(_SWEEP[level] + 12), (float(start[2]) + z) / 2)
+    middle = on_cage(out, np.radians(_SWEEP[number] + 12), (float(start[2]) + z) / 2)
     path = np.array([start, middle, end])
     part = body.at(around(path, 12))
     part.paint(part.tube(path, [5, 5, 4.5], 1.2), 115)

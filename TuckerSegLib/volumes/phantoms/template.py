@@ -12,7 +12,7 @@ import numpy.typing as npt
 from .shapes import Array, Point, radial
 
 # Half width, half depth and centre (mm) of the muscular wall and of the cavity within it, from the pelvis up.
-LEVELS = (-290, -240, -200, -150, -110, -75, -40, 0, 45, 90, 140, 200, 260, 300, 330, 350, 368, 400)
+HEIGHTS = (-290, -240, -200, -150, -110, -75, -40, 0, 45, 90, 140, 200, 260, 300, 330, 350, 368, 400)
 
 WALL_A = (152, 158, 163, 164, 156, 146, 138, 133, 137, 144, 150, 155, 158, 163, 164, 152, 112, 62)
 
@@ -36,19 +36,19 @@ VERTEBRAE = np.array(
 """Centres of L5 up to L1, T12 up to T1, then the cervical ones, along z."""
 
 
-def follow(z: Array, levels: Sequence[float], values: Sequence[float] | npt.NDArray[np.float64]) -> Array:
-    """Values given at levels, at each point's height."""
-    return np.asarray(np.interp(z, levels, values), np.float32)
+def follow(z: Array, heights: Sequence[float], values: Sequence[float] | npt.NDArray[np.float64]) -> Array:
+    """Values that are given at some heights, interpolated to each point's."""
+    return np.asarray(np.interp(z, heights, values), np.float32)
 
 
 def wall_and_cavity(x: Array, y: Array, z: Array, belly: float) -> tuple[Array, Array]:
     """Signed distances to the muscular wall and to the cavity; `belly` widens both around the navel."""
     wider = 1 + belly * np.exp(-(((z - 10) / 90) ** 2))
     forward = np.float32(85) * (wider - 1)
-    wall = radial(x, y - follow(z, LEVELS, WALL_Y) + forward, follow(z, LEVELS, WALL_A) * wider,
-                  follow(z, LEVELS, WALL_B) * wider)  # fmt: skip
-    cavity = radial(x, y - follow(z, LEVELS, CAVITY_Y) + forward, follow(z, LEVELS, CAVITY_A) * wider,
-                    follow(z, LEVELS, CAVITY_B) * wider)  # fmt: skip
+    wall = radial(x, y - follow(z, HEIGHTS, WALL_Y) + forward, follow(z, HEIGHTS, WALL_A) * wider,
+                  follow(z, HEIGHTS, WALL_B) * wider)  # fmt: skip
+    cavity = radial(x, y - follow(z, HEIGHTS, CAVITY_Y) + forward, follow(z, HEIGHTS, CAVITY_A) * wider,
+                    follow(z, HEIGHTS, CAVITY_B) * wider)  # fmt: skip
     return wall, cavity
 
 
@@ -59,7 +59,7 @@ def spine_y(z: float) -> float:
 
 def on_cage(out: int, angle: float, z: float) -> Point:
     """The point just outside the cavity at an angle from the back and a height."""
-    a, b, y = (float(np.interp(z, LEVELS, v)) for v in (CAVITY_A, CAVITY_B, CAVITY_Y))
+    a, b, y = (float(np.interp(z, HEIGHTS, v)) for v in (CAVITY_A, CAVITY_B, CAVITY_Y))
     sine, cosine = abs(np.sin(angle)), np.cos(angle)
     radius = ((sine / (a + 4.5)) ** 2.4 + (abs(cosine) / (b + 4.5)) ** 2.4) ** (-1 / 2.4)
     return out * radius * sine, y + radius * cosine, float(z)

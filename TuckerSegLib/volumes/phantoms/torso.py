@@ -7,8 +7,6 @@ from .muscles import paint_muscles, paint_wall
 from .skeleton import paint_pelvis, paint_ribcage, paint_spine
 from .vessels import paint_vessels
 
-__all__ = ["Body", "paint_torso"]
-
 
 def paint_torso(body: Body, fat: float) -> None:
     """The whole torso, from the skin inwards; `fat` is the subcutaneous layer's thickness in mm at the navel."""

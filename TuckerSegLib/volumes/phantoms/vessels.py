@@ -77,16 +77,16 @@ def tree(
     rng: np.random.Generator, root: Point, reach: tuple[Point, Point], trunks: int = 18, width: float = 4.8
 ) -> tuple[Vectors, Vectors, Vectors, Vectors]:
     """Vessels that fork twice on their way from `root` into a box (centre, half size): starts, ends, radii."""
-    pieces: list[tuple[Vectors, Vectors, float, float]] = []
+    branches: list[tuple[Vectors, Vectors, float, float]] = []
     origin, centre, half = (np.asarray(v, float) for v in (root, *reach))
     for _ in range(trunks):
         goal = centre + half * rng.uniform(-1, 1, 3)
         fork = origin + (goal - origin) * 0.45 + rng.normal(0, 4, 3)
-        pieces.append((origin, fork, 1.0, 0.6))
+        branches.append((origin, fork, 1.0, 0.6))
         for _ in range(3):
             tip = goal + rng.normal(0, 1, 3) * half * 0.25
             knee = fork + (tip - fork) * 0.5 + rng.normal(0, 5, 3)
-            pieces += [(fork, knee, 0.55, 0.38), (knee, tip, 0.38, 0.2)]
-            pieces += [(knee, tip + rng.normal(0, 16, 3), 0.3, 0.12) for _ in range(2)]
-    starts, ends, at_start, at_end = (np.array(column) for column in zip(*pieces, strict=True))
+            branches += [(fork, knee, 0.55, 0.38), (knee, tip, 0.38, 0.2)]
+            branches += [(knee, tip + rng.normal(0, 16, 3), 0.3, 0.12) for _ in range(2)]
+    starts, ends, at_start, at_end = (np.array(column) for column in zip(*branches, strict=True))
     return starts, ends, at_start * width, at_end * width

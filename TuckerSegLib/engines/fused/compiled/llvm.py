@@ -73,6 +73,9 @@ class Writer:
     def times(self, index: Any, other: Any) -> Any:
         return self.at.mul(index, self.whole(other) if isinstance(other, int) else other)
 
+    def smaller(self, index: Any, other: Any) -> Any:
+        return self.at.select(self.at.icmp_signed("<", index, other), index, other)
+
     def vector(self, lanes: int) -> Any:
         return self.ir.VectorType(self.number, lanes)
 
@@ -125,7 +128,7 @@ class Writer:
         return self.at.fadd(total, self.at.fmul(left, right, flags=["contract"]), flags=["contract"])
 
     @contextmanager
-    def loop(self, start: Any, stop: Any, step: int, sums: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    def loop(self, start: Any, stop: Any, step: Any, sums: list[Any]) -> Iterator[tuple[Any, list[Any]]]:
         """`for index in range(start, stop, step)`, of at least one turn.
 
         What it yields is (index, the sums so far); the body puts new sums into that list, which holds the final ones
@@ -144,7 +147,7 @@ class Writer:
             phis.append(phi)
         current = list(phis)
         yield index, current
-        following = self.at.add(index, self.whole(step))
+        following = self.plus(index, step)
         last = self.at.block
         index.add_incoming(following, last)
         for phi, value in zip(phis, current, strict=True):

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from . import parallel
-from .channels_last import channels_last, empty
-from .llvm import Writer, available, compiled, lanes_of_a_vector, padded_width, registers, vectors
+from .. import parallel
+from ..channels_last import channels_last, empty
+from .llvm import Writer, available, compiled, lanes_of_a_vector, padded_width, vectors
+from .product import product, rows_at_once
 
 _POINTS = 16
 """Products for 2 x 2 outputs."""
@@ -32,6 +33,9 @@ _BYTES = 600_000
 
 _ROWS = 64
 """Of a matrix product at least, so that its weights are worth reading."""
+
+_WORTH_A_LOOP = 4
+"""Times as many places as are done at once; fewer are not looped over, as their last turn would be a small one."""
 
 _FEWEST_CHANNELS = 8
 
@@ -81,13 +85,16 @@ class Winograd(nn.Module):
         together = max(_BYTES // ((seen + made) * x.element_size()), -(-_ROWS // voxels))
 
         def work(parts: Iterator[slice], most: int) -> None:
-            room = [x.new_zeros(most * seen), x.new_empty(most * made)]
+            turns = -(-most // together)
+            at_once = -(-most // turns)
+            room = [x.new_zeros(at_once * seen), x.new_empty(at_once * made)]
             margins = [x.new_zeros(voxels * self._channels), x.new_empty(voxels * self._outputs)]
             pointers = [tensor.data_ptr() for tensor in (x, self.weight, self.bias, answer, *room, *margins)]
             for here in parts:
-                self._call(here.start, here.stop, *size, most, *pointers)
+                self._call(here.start, here.stop, *size, at_once, *pointers)
 
-        parallel.share(work, places, together)
+        many = parallel.share_of_a_core(places)
+        parallel.share(work, places, many if many >= _WORTH_A_LOOP * together else together)
 
 
 def _transformed(weight: Tensor) -> Tensor:
@@ -115,29 +122,42 @@ def _widths(outputs: int) -> list[int]:
 
 def _rows() -> int:
     """Voxels whose sums are held in registers at once."""
-    return registers() // 2
+    return rows_at_once(2)
 
 
 def _source(write: Writer, arguments: Sequence[Any], channels: int, outputs: int) -> None:
     """Places `first` to `last` of an image of `slices` x `lines` x `voxels`, each of them 2 x 2 lines of the answer.
 
-    There is `room` for so many places; `nothing` is a line of zeros, and `nowhere` takes what lies outside the image.
+    So many `at_once`, which there is room for; `nothing` is a line of zeros, and `nowhere` takes what lies outside.
     """
-    kernel = _Kernel(write, arguments, channels, outputs)
-    kernel.transform()
-    kernel.multiply()
-    kernel.transform_back()
+    first, last, *sizes, at_once = arguments[:6]
+    with write.loop(first, last, at_once, []) as (start, _):
+        count = write.smaller(write.at.sub(last, start), at_once)
+        kernel = _Kernel(write, start, count, sizes, at_once, arguments[6:], channels, outputs)
+        kernel.transform()
+        kernel.multiply()
+        kernel.transform_back()
 
 
 class _Kernel:
     """The three steps that `_source` writes one after the other."""
 
-    def __init__(self, write: Writer, arguments: Sequence[Any], channels: int, outputs: int) -> None:
+    def __init__(
+        self,
+        write: Writer,
+        first: Any,
+        count: Any,
+        sizes: Sequence[Any],
+        room: Any,
+        pointers: Sequence[Any],
+        channels: int,
+        outputs: int,
+    ) -> None:
         self._write, self._channels, self._outputs = write, channels, outputs
-        self._first, last, self._slices, self._lines, self._voxels, room, *pointers = arguments
+        self._first, self._count = first, count
+        self._slices, self._lines, self._voxels = sizes
         self._x, self._weight, self._bias, self._y, self._seen, self._made, self._nothing, self._nowhere = pointers
         self._across, self._down = padded_width(channels), padded_width(outputs)
-        self._count = write.at.sub(last, self._first)
         short = write.at.icmp_signed("<", self._voxels, write.whole(_rows()))
         self._wide = write.at.select(short, write.whole(_rows()), self._voxels)
         # One line more than is used, so that the 16 do not compete for the same places of the cache.
@@ -207,25 +227,13 @@ class _Kernel:
     def _product(self, left: Any, matrix: Any, made: Any, row: Any, lanes: list[int]) -> None:
         """Rows from `row` on of the matrix whose rows are three voxels each, and begin one voxel apart."""
         write = self._write
-        left = write.place(left, write.times(row, self._across))
-        offsets = [sum(lanes[:position]) for position in range(len(lanes))]
-        begin = [write.zeros(each) for each in lanes] * _rows()
-        with write.loop(write.whole(0), write.whole(3 * self._across), _UNROLLED, begin) as (index, sums):
-            line, seen = write.place(matrix, write.times(index, sum(lanes))), write.place(left, index)
-            for turn in range(_UNROLLED):
-                factors = [
-                    write.read(line, turn * sum(lanes) + offset, each)
-                    for offset, each in zip(offsets, lanes, strict=True)
-                ]
-                for voxel in range(_rows()):
-                    for position, factor in enumerate(factors):
-                        one = write.spread(seen, turn + voxel * self._across, factor.type.count)
-                        where = voxel * len(lanes) + position
-                        sums[where] = write.plus_product(sums[where], one, factor)
+        left, inner = write.place(left, write.times(row, self._across)), 3 * self._across
+        begin = [write.zeros(each) for each in lanes]
+        sums = product(write, left, self._across, matrix, sum(lanes), inner, begin, _rows(), _UNROLLED)
         to = write.place(made, write.times(row, self._down))
         for where, value in enumerate(sums):
             voxel, position = divmod(where, len(lanes))
-            write.write(value, to, voxel * self._down + offsets[position], lanes[position])
+            write.write(value, to, voxel * self._down + sum(lanes[:position]), lanes[position])
 
     def _each_vector(self, width: int, body: Callable[[Any, int, int], None]) -> None:
         """`body(offset, lanes, how many of them belong to the row)` for the vectors of a row of `width`."""
@@ -239,8 +247,7 @@ class _Kernel:
 
     def _within(self, start: Any) -> Any:
         """Where so many rows at once begin, the last of them with some that were there before."""
-        last = self._write.plus(self._wide, -_rows())
-        return self._write.at.select(self._write.at.icmp_signed(">", start, last), last, start)
+        return self._write.smaller(start, self._write.plus(self._wide, -_rows()))
 
     @contextmanager
     def _each_place(self) -> Iterator[tuple[Any, Any, Any]]:

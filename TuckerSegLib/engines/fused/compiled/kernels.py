@@ -1,8 +1,6 @@
-"""The fused block's inner loops, written for this very processor when they are needed (`machine`).
+"""The fused block's inner loops, each compiled for its numbers of channels when it is needed.
 
-Matrix products as narrow as a Tucker rank run at a fraction of a processor's speed in libraries made for large ones.
-A kernel here is made for its numbers of channels; it holds a few voxels' results in registers throughout. All
-matrices are row by row, (voxels, channels), in single precision.
+All matrices are row by row, (voxels, channels), in single precision.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +11,10 @@ import torch
 from torch import Tensor
 
 from .llvm import Writer, compiled, padded_width, registers, vectors
+from .product import product, rows_at_once
+
+_TOGETHER = 2
+"""Vectors of columns that a row is multiplied with at once."""
 
 _RUN = 256
 """Rows that are summed one after the other."""
@@ -91,7 +93,7 @@ def _block_source(
     write: Writer, arguments: Sequence[Any], rank: int, channels: int, slope: float, widths: tuple[int, ...]
 ) -> None:
     count, z, weight, shift, *nexts = arguments
-    several = registers() // 2
+    several = rows_at_once(_TOGETHER)
     stride = padded_width(channels)
     scratch = write.at.alloca(write.number, several * stride)
 
@@ -108,7 +110,7 @@ def _block_source(
                     )
                     write.write(value, nexts[3 * index + 2], start, channels - offset)
 
-        _product(write, here, rank, rank, weight, shift, channels, number, activate)
+        _columns_by_pairs(write, here, rank, rank, weight, shift, channels, number, activate)
         for index, width in enumerate(widths):
             if width:
                 matrix, bias, answer = nexts[3 * index : 3 * index + 3]
@@ -117,7 +119,7 @@ def _block_source(
                 def store(value: Any, voxel: int, offset: int, there: Any = there, width: int = width) -> None:
                     write.write(value, there, voxel * width + offset, width - offset)
 
-                _product(write, scratch, stride, channels, matrix, bias, width, number, store)
+                _columns_by_pairs(write, scratch, stride, channels, matrix, bias, width, number, store)
 
     _rows(write, count, several, rows)
 
@@ -128,7 +130,7 @@ def _leaky(write: Writer, value: Any, slope: float) -> Any:
     return write.at.select(below, write.at.fmul(value, write.all(slope, lanes)), value)
 
 
-def _product(
+def _columns_by_pairs(
     write: Writer,
     left: Any,
     stride: int,
@@ -136,25 +138,18 @@ def _product(
     matrix: Any,
     bias: Any,
     width: int,
-    number: int,
+    rows: int,
     done: Callable[[Any, int, int], None],
 ) -> None:
-    """`number` rows of left (stride apart) times matrix (inner, padded width) plus bias, two vectors at a time."""
-    found, line_width = vectors(width), padded_width(width)
-    for first in range(0, len(found), 2):
-        pair = found[first : first + 2]
-        begin = [write.read(bias, offset, lanes) for offset, lanes in pair] * number
-        with write.loop(write.whole(0), write.whole(inner), 1, begin) as (index, sums):
-            line = write.at.mul(index, write.whole(line_width))
-            factors = [write.read(matrix, write.at.add(line, write.whole(offset)), lanes) for offset, lanes in pair]
-            for voxel in range(number):
-                place = write.at.add(index, write.whole(voxel * stride))
-                for position, factor in enumerate(factors):
-                    spread = write.spread(left, place, factor.type.count)
-                    where = voxel * len(pair) + position
-                    sums[where] = write.plus_product(sums[where], spread, factor)
-        for where, value in enumerate(sums):
-            done(value, where // len(pair), pair[where % len(pair)][0])
+    """`rows` rows of left times matrix (inner, padded width) plus bias: `done(vector, row, offset of its columns)`."""
+    found, line = vectors(width), padded_width(width)
+    for first in range(0, len(found), _TOGETHER):
+        several = found[first : first + _TOGETHER]
+        begin = [write.read(bias, offset, lanes) for offset, lanes in several]
+        columns = write.place(matrix, several[0][0])
+        for where, value in enumerate(product(write, left, stride, columns, line, inner, begin, rows, turns=1)):
+            row, position = divmod(where, len(several))
+            done(value, row, several[position][0])
 
 
 @contextmanager
@@ -170,8 +165,7 @@ def _centred_rows(
     offset, lanes = vector
     centre, zeros = write.read(about, offset, lanes), [write.zeros(lanes)] * sums
     with write.loop(write.whole(0), count, _RUN, zeros) as (first, totals):
-        following = write.plus(first, _RUN)
-        stop = write.at.select(write.at.icmp_signed("<", following, count), following, count)
+        stop = write.smaller(write.plus(first, _RUN), count)
         with write.loop(first, stop, 1, zeros) as (row, run):
             line = write.at.mul(row, write.whole(width))
             values = write.read(matrix, write.plus(line, offset), lanes, width - offset)

@@ -1,0 +1,1 @@
+"""Inner loops compiled for this very processor while the program runs, by LLVM (llvmlite)."""

@@ -1,0 +1,1 @@
+"""Times taken on this computer: how, and what they hold for."""
