@@ -85,7 +85,7 @@ class SlidingWindow:
         places = self.places(data)
         padded, gaussian = places.padded(data), places.weight(_CPU)
         self._calls_in_all = self._calls + len(self._networks) * len(chosen) * (1 + len(self._mirrored))
-        for network, of_fold in zip(self._networks, sums.unflatten(0, (-1, self._channels)), strict=True):
+        for network, of_fold in zip(self._networks, torch.split(sums, self._channels), strict=True):
             for place in map(places.__getitem__, chosen):
                 patch = self._predicted(network, padded[place][None].to(self._device)).cpu()
                 _add(patch * gaussian, of_fold[place])
