@@ -177,6 +177,26 @@ def test_statistics_keep_their_digits_where_most_voxels_are_equal(by: Arithmetic
 
 
 @pytest.mark.parametrize("by", WAYS)
+def test_statistics_are_the_same_to_the_bit_whichever_tile_is_done_first(
+    by: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(60_000, 12) * torch.logspace(-9, 9, 60_000)[:, None]
+    expected = moments(z, by), spread(z, by)
+
+    share = parallel.share
+
+    def last_first(work: parallel.Work, count: int, most: int) -> None:
+        share(lambda parts, rows: work(reversed(list(parts)), rows), count, most)
+
+    monkeypatch.setattr(parallel, "share", last_first)
+    again = moments(z, by), spread(z, by)
+
+    for one, other in zip(expected, again, strict=True):
+        assert all(map(torch.equal, one, other))
+
+
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("in_place", [True, False])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
@@ -280,14 +300,14 @@ def narrower_processor(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
 def test_kernels_are_right_on_processors_with_narrower_vectors() -> None:
     torch.manual_seed(0)
     last, norm = nn.Conv3d(13, 37, 1).requires_grad_(False), norm_with_terms(37)
-    consumers = [nn.Conv3d(37, 11, 1).requires_grad_(False), None]
+    consumer = nn.Conv3d(37, 11, 1).requires_grad_(False)
     z = torch.randn(1, 13, 7, 9, 11)
     wide = copy.deepcopy(nn.Sequential(last, norm, nn.LeakyReLU(0.1))).double()(z.double())
 
-    narrow, whole = FusedBlock(last, norm, 0.1, consumers)(z)
+    narrow, whole = FusedBlock(last, norm, 0.1, [consumer, None])(z)
 
     assert relative_error(whole, wide) < CLOSE
-    assert relative_error(narrow, copy.deepcopy(consumers[0]).double()(wide)) < CLOSE
+    assert relative_error(narrow, copy.deepcopy(consumer).double()(wide)) < CLOSE
     layer = nn.Conv3d(13, 21, 3, padding=1).requires_grad_(False)
     assert relative_error(Winograd(layer)(z), copy.deepcopy(layer).double()(z.double())) < CLOSE
 

@@ -29,10 +29,13 @@ _UNROLLED = 4
 """Turns of the innermost loop at once; divides the width of every padded row."""
 
 _BYTES = 600_000
-"""Of transformed inputs and products at a time, so that they stay in a core's cache."""
+"""Bytes of transformed inputs and products at a time, so that they stay in a core's cache."""
 
 _ROWS = 64
-"""Of a matrix product at least, so that its weights are worth reading."""
+"""Rows of a matrix product at least, so that its weights are worth reading."""
+
+_WORTH_A_LOOP = 4
+"""Turns of the loop over places at least: the last of a few would be a small one."""
 
 _FEWEST_CHANNELS = 8
 
@@ -90,7 +93,8 @@ class Winograd(nn.Module):
             for here in parts:
                 self._call(here.start, here.stop, *size, at_once, *pointers)
 
-        parallel.share(work, places, max(together, parallel.share_of_a_core(places)))
+        many = parallel.share_of_a_core(places)
+        parallel.share(work, places, many if many >= _WORTH_A_LOOP * together else together)
 
 
 def _transformed(weight: Tensor) -> Tensor:
