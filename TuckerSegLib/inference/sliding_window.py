@@ -77,7 +77,7 @@ class SlidingWindow:
         return scores.div_(len(self._networks)) if len(self._networks) > 1 else scores
 
     def _places(self, shape: Sequence[int]) -> list[Place]:
-        """Of all patches; those of a 2D model lie in every slice along the first axis."""
+        """The places of all patches; those of a 2D model lie in every slice along the first axis."""
         slices = len(shape) - len(self._patch_size)
         steps = compute_steps_for_sliding_window(tuple(shape[slices:]), self._patch_size, self._step)
         starts = product(*map(range, shape[:slices]), *steps)
