@@ -72,7 +72,7 @@ class Progress:
             Cancelled: `cancel` was called.
         """
         if self.cancelled:
-            raise Cancelled("The segmentation was cancelled.")
+            raise Cancelled("The run was cancelled.")
 
     def stage(self, name: str, later: float = 0.0) -> None:
         """Enter the stage called `name`, unless the run is in it; the stages after it will take about `later` seconds.

@@ -236,7 +236,7 @@ def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) 
     assert workers and not psutil.wait_procs(workers, timeout=20)[1]
 
 
-COMMAND = [sys.executable, "-c", "from TuckerSegLib.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from TuckerSegLib.cli.main import main; main()"]
 
 
 def environment(workplace: Path) -> dict[str, str]:

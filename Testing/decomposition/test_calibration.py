@@ -274,8 +274,8 @@ def test_a_calibrated_level_is_kept_and_found_by_its_data_and_settings(
     model: TrainedModel, patches: Tensor, tmp_path: Path
 ) -> None:
     cache, policy = Cache(tmp_path / "cache"), Calibrated(Budget(0.5), patches, FIT)
-    made, first = cache.level(model, policy)
-    found, again = cache.level(model, Calibrated(Budget(0.5), patches.clone(), FIT))
+    made, first = cache.compressed(model, policy)
+    found, again = cache.compressed(model, Calibrated(Budget(0.5), patches.clone(), FIT))
     assert (first, again) == (False, True)
     for one, other in zip(made.load_weights(), found.load_weights(), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)

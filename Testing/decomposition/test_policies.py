@@ -302,8 +302,8 @@ def test_each_policy_compresses_a_model_and_is_found_again(model: TrainedModel, 
     cache = Cache(tmp_path / "cache")
     for name in ("relative", "energy", "vbmf", "budget"):
         policy = policy_of(name, model)
-        made, first = cache.level(model, policy)
-        found, again = cache.level(model, policy)
+        made, first = cache.compressed(model, policy)
+        found, again = cache.compressed(model, policy)
         assert (first, again) == (False, True)
         assert made.compression and found.compression
         assert made.compression.policy == found.compression.policy == policy.settings

@@ -177,6 +177,26 @@ def test_statistics_keep_their_digits_where_most_voxels_are_equal(by: Arithmetic
 
 
 @pytest.mark.parametrize("by", WAYS)
+def test_statistics_are_the_same_to_the_bit_whichever_tile_is_done_first(
+    by: Arithmetic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    z = torch.randn(60_000, 12) * torch.logspace(-9, 9, 60_000)[:, None]
+    expected = moments(z, by), spread(z, by)
+
+    share = parallel.share
+
+    def last_first(work: parallel.Work, count: int, most: int) -> None:
+        share(lambda parts, rows: work(reversed(list(parts)), rows), count, most)
+
+    monkeypatch.setattr(parallel, "share", last_first)
+    again = moments(z, by), spread(z, by)
+
+    for one, other in zip(expected, again, strict=True):
+        assert all(map(torch.equal, one, other))
+
+
+@pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize("in_place", [True, False])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(

@@ -51,8 +51,8 @@ def output(model: TrainedModel, fold: int = 0) -> torch.Tensor:
 
 
 def test_a_level_is_made_at_its_first_use_and_found_after_that(model: TrainedModel, cache: Cache) -> None:
-    made, hit = cache.level(model, LEVEL)
-    found, hit_again = cache.level(model, LEVEL)
+    made, hit = cache.compressed(model, LEVEL)
+    found, hit_again = cache.compressed(model, LEVEL)
     assert (hit, hit_again) == (False, True)
     for fold in (0, 1):
         assert torch.equal(output(made, fold), output(found, fold))
@@ -61,7 +61,7 @@ def test_a_level_is_made_at_its_first_use_and_found_after_that(model: TrainedMod
 
 
 def test_the_original_network_takes_no_room(model: TrainedModel, cache: Cache) -> None:
-    level, _ = cache.level(model, Relative(1.0))
+    level, _ = cache.compressed(model, Relative(1.0))
     assert level is model and cache.entries() == []
 
 
@@ -103,17 +103,17 @@ def empty(path: Path) -> None:
 def test_a_damaged_entry_is_made_anew_with_a_warning(
     model: TrainedModel, cache: Cache, caplog: LogCaptureFixture, damage: Callable[[Path], None]
 ) -> None:
-    made, _ = cache.level(model, LEVEL)
+    made, _ = cache.compressed(model, LEVEL)
     damage(cache.path_of(model, LEVEL))
     with caplog.at_level(logging.WARNING):
-        again, hit = cache.level(model, LEVEL)
+        again, hit = cache.compressed(model, LEVEL)
     assert not hit and "made anew" in caplog.text
     assert torch.equal(output(made), output(again))
-    assert cache.level(model, LEVEL)[1]
+    assert cache.compressed(model, LEVEL)[1]
 
 
 def test_a_damaged_entry_can_be_listed_and_cleared(model: TrainedModel, cache: Cache) -> None:
-    cache.level(model, LEVEL)
+    cache.compressed(model, LEVEL)
     empty(cache.path_of(model, LEVEL))
     assert [entry.model for entry in cache.entries()] == ["damaged"]
     cache.clear()
@@ -128,7 +128,7 @@ def test_an_entry_that_was_never_finished_is_listed_counted_and_cleared(
         "import os, sys; from pathlib import Path; from TuckerSegLib.models import cache, compressed;"
         "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.decomposition.policies import Relative;"
         "cache.save = lambda level, partial: (compressed.save(level, partial), os._exit(9));"
-        "cache.Cache(Path(sys.argv[2])).level(open_folder(Path(sys.argv[1])), Relative(0.3, minimum=2))"
+        "cache.Cache(Path(sys.argv[2])).compressed(open_folder(Path(sys.argv[1])), Relative(0.3, minimum=2))"
     )
     process = subprocess.run([sys.executable, "-c", script, str(folder), str(cache.folder)], cwd=ROOT, check=False)
     assert process.returncode == 9 and not path.exists()
@@ -143,9 +143,9 @@ def test_an_entry_that_was_never_finished_is_listed_counted_and_cleared(
 def test_the_least_recently_used_goes_first(model: TrainedModel, cache: Cache) -> None:
     levels = [Relative(factor, minimum=2) for factor in (0.2, 0.3, 0.4)]
     for age, level in enumerate(levels):
-        cache.level(model, level)
+        cache.compressed(model, level)
         os.utime(cache.path_of(model, level), (1000 + age, 1000 + age))
-    cache.level(model, levels[0])
+    cache.compressed(model, levels[0])
     sizes = {entry.path: entry.size for entry in cache.entries()}
     cache.limit = sum(sizes.values()) - 1
     assert {entry.path for entry in cache.entries()} == {
@@ -156,8 +156,8 @@ def test_the_least_recently_used_goes_first(model: TrainedModel, cache: Cache) -
 def test_a_limit_outlives_the_process_and_never_removes_the_level_in_use(model: TrainedModel, cache: Cache) -> None:
     cache.limit = 1
     assert Cache(cache.folder).limit == 1
-    cache.level(model, LEVEL)
-    assert cache.level(model, LEVEL)[1]
+    cache.compressed(model, LEVEL)
+    assert cache.compressed(model, LEVEL)[1]
     with raises(InputError, match="negative"):
         cache.limit = -1
 
@@ -166,7 +166,7 @@ def test_an_unusable_folder_costs_time_not_the_result(
     model: TrainedModel, tmp_path: Path, caplog: LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    level, hit = Cache(tmp_path / "file" / "cache").level(model, LEVEL)
+    level, hit = Cache(tmp_path / "file" / "cache").compressed(model, LEVEL)
     assert not hit and level.compression is not None and "without it" in caplog.text
 
 
@@ -177,7 +177,7 @@ def test_a_full_disk_costs_the_entry_not_the_result(
         raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr("TuckerSegLib.models.compressed.save_file", full)
-    level, _ = cache.level(model, LEVEL)
+    level, _ = cache.compressed(model, LEVEL)
     assert level.compression is not None and "disk is full" in caplog.text
     assert not list(cache.folder.glob("*safetensors*"))
 
@@ -187,7 +187,7 @@ def test_two_processes_make_one_entry_once(folder: Path, tmp_path: Path) -> None
         "import sys, json; from pathlib import Path; from TuckerSegLib.models.cache import Cache;"
         "from TuckerSegLib.models.folder import open_folder; from TuckerSegLib.decomposition.policies import Relative;"
         "model = open_folder(Path(sys.argv[1])); sys.stdin.readline();"
-        "print(json.dumps(Cache(Path(sys.argv[2])).level(model, Relative(0.4, minimum=2))[1]))"
+        "print(json.dumps(Cache(Path(sys.argv[2])).compressed(model, Relative(0.4, minimum=2))[1]))"
     )
     command = [sys.executable, "-c", script, str(folder), str(tmp_path)]
     processes = [
@@ -213,11 +213,11 @@ def test_a_compressed_model_opens_anywhere_from_one_file(model: TrainedModel, tm
 
 
 def test_a_compressed_model_is_not_compressed_again(model: TrainedModel, cache: Cache) -> None:
-    level, _ = cache.level(model, LEVEL)
-    assert cache.level(level, Relative(1.0))[0] is level
-    assert cache.level(level, LEVEL)[0] is level
+    level, _ = cache.compressed(model, LEVEL)
+    assert cache.compressed(level, Relative(1.0))[0] is level
+    assert cache.compressed(level, LEVEL)[0] is level
     with raises(InputError, match="compressed already"):
-        cache.level(level, Relative(0.5))
+        cache.compressed(level, Relative(0.5))
 
 
 @mark.parametrize("damage", [cut, flip_a_weight, empty])

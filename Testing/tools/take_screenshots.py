@@ -40,6 +40,8 @@ def _empty(host: Any, panel: Any) -> None:
 
 def _run(host: Any, panel: Any) -> None:
     host.click(panel.ui.sampleButton)
+    assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    host.process_events(200)
     host.click(panel.ui.measureButton)
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     host.click(panel.ui.applyButton)

@@ -2,6 +2,8 @@
 
 # mypy: allow-untyped-calls
 
+import contextlib
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import given, settings
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
-from pydicom.uid import UID, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless, generate_uid
 from support.dicom_series import CT, enhanced, right_handed, save, slices_of, write_series
 from support.geometries import SHAPE, geometries, oblique, world
 from support.images import VOXELS, refused
@@ -156,6 +158,23 @@ def test_compressed_slices_are_read(tmp_path: Path, syntax: UID) -> None:
     np.testing.assert_array_equal(read_volume([tmp_path]).voxels[0], voxels)
 
 
+@pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
+def test_damaged_compressed_slices_do_not_end_the_process(tmp_path: Path, syntax: UID) -> None:
+    """As gdcm does at some of these."""
+    voxels = np.random.default_rng(0).integers(-1000, 1000, (2, 64, 72)).astype(np.int16)
+    files = write_series(tmp_path, Geometry(voxels.shape, np.eye(4)), voxels=voxels)
+    gdcm_compress(files, syntax)
+    content = files[0].read_bytes()
+    start = content.rfind(b"\xe0\x7f\x10\x00")
+    for seed in range(5):
+        chance, changed = random.Random(seed), bytearray(content)
+        for _ in range(3):
+            changed[chance.randrange(start, start + 200)] = chance.randrange(256)
+        files[0].write_bytes(changed)
+        with contextlib.suppress(InputError):
+            read_volume([tmp_path])
+
+
 def gdcm_compress(paths: list[Path], syntax: UID) -> None:
     gdcm = pytest.importorskip("gdcm")
     kinds = {JPEG2000Lossless: gdcm.TransferSyntax.JPEG2000Lossless, JPEGLSLossless: gdcm.TransferSyntax.JPEGLSLossless}
@@ -172,6 +191,18 @@ def gdcm_compress(paths: list[Path], syntax: UID) -> None:
         writer.SetFile(reader.GetFile())
         writer.SetImage(change.GetOutput())
         assert writer.Write()
+
+
+def test_deflated_slices_are_read_where_there_is_room_for_what_they_may_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in write_series(tmp_path, STRAIGHT):
+        dataset = pydicom.dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+        dataset.save_as(path, enforce_file_format=True)
+    np.testing.assert_array_equal(read_volume([tmp_path]).voxels[0], VOXELS)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 100_000}))
+    refused(tmp_path, "GB of memory", "1.2.3-001.dcm")
 
 
 # What the files do not say

@@ -15,7 +15,7 @@ from support.geometries import SHAPE, labels_with_gaps, oblique, rotation
 
 from TuckerSegLib.errors import InputError, OutputError
 from TuckerSegLib.volumes.dicom.segmentation import check_dicom_output, write_dicom_segmentation
-from TuckerSegLib.volumes.files import read_volume
+from TuckerSegLib.volumes.files import check_output, read_volume
 from TuckerSegLib.volumes.volume import Geometry, LabelMap
 
 pytest.importorskip("highdicom")
@@ -66,7 +66,7 @@ def voxels_of(path: Path, geometry: Geometry) -> dict[str, np.ndarray]:
 
 def check_round_trip(image: Path, geometry: Geometry, out: Path) -> None:
     label_map = labels_with_gaps(read_volume([image]).geometry)
-    write_dicom_segmentation(label_map, image, out, ALGORITHM)
+    write_dicom_segmentation(label_map, [image], out, ALGORITHM)
     found = voxels_of(out, geometry)
     assert set(found) == {"spleen", "liver", "costal_cartilages"}
     for label, name in label_map.names.items():
@@ -98,7 +98,7 @@ def test_and_that_of_a_multi_frame_file(tmp_path: Path) -> None:
 def test_it_names_the_patient_the_slices_the_codes_and_the_algorithm(tmp_path: Path) -> None:
     files = write_series(tmp_path / "ct", GEOMETRIES["axial"])
     label_map = labels_with_gaps(read_volume([files[0]]).geometry)
-    write_dicom_segmentation(label_map, tmp_path / "ct", tmp_path / "out.dcm", ALGORITHM, standard_names=True)
+    write_dicom_segmentation(label_map, [tmp_path / "ct"], tmp_path / "out.dcm", ALGORITHM, standard_names=True)
     content = pydicom.dcmread(tmp_path / "out.dcm")
     source = [pydicom.dcmread(file) for file in files]
     assert (content.PatientID, content.StudyInstanceUID) == (source[0].PatientID, source[0].StudyInstanceUID)
@@ -120,12 +120,8 @@ def test_structures_without_a_code_get_one_of_their_own(tmp_path: Path) -> None:
     geometry = read_volume([tmp_path / "ct"]).geometry
     labels = np.zeros(SHAPE, np.uint8)
     labels[1:3, 1:3, 1:3] = 1
-    write_dicom_segmentation(
-        LabelMap(labels, geometry, {1: "Hüfte [links], eine lange Bezeichnung"}),
-        tmp_path / "ct",
-        tmp_path / "out.dcm",
-        {},
-    )
+    label_map = LabelMap(labels, geometry, {1: "Hüfte [links], eine lange Bezeichnung"})
+    write_dicom_segmentation(label_map, [tmp_path / "ct"], tmp_path / "out.dcm", {})
     (segment,) = pydicom.dcmread(tmp_path / "out.dcm").SegmentSequence
     kind = segment.SegmentedPropertyTypeCodeSequence[0]
     assert segment.SegmentLabel == kind.CodeMeaning == "Hüfte [links], eine lange Bezeichnung"
@@ -141,7 +137,7 @@ def test_it_keeps_the_rules_of_dicom(tmp_path: Path, kind: str) -> None:
     else:
         save([enhanced(geometry, STORED, [(1, 0)] * 4)], tmp_path / "ct")
     label_map = labels_with_gaps(read_volume([tmp_path / "ct"]).geometry)
-    write_dicom_segmentation(label_map, tmp_path / "ct", tmp_path / "out.dcm", ALGORITHM)
+    write_dicom_segmentation(label_map, [tmp_path / "ct"], tmp_path / "out.dcm", ALGORITHM)
     told = subprocess.run(["dciodvfy", tmp_path / "out.dcm"], capture_output=True, text=True).stderr
     assert [line for line in told.splitlines() if line.startswith("Error")] == []
 
@@ -153,8 +149,16 @@ def test_what_is_no_dicom_series_or_another_grid_is_refused(tmp_path: Path) -> N
     write_series(tmp_path / "ct", GEOMETRIES["axial"])
     check_dicom_output([tmp_path / "ct"])
     with pytest.raises(InputError, match="not on the grid"):
-        write_dicom_segmentation(labels_with_gaps(oblique()), tmp_path / "ct", tmp_path / "out.dcm", {})
+        write_dicom_segmentation(labels_with_gaps(oblique()), [tmp_path / "ct"], tmp_path / "out.dcm", {})
     empty = LabelMap(np.zeros(SHAPE, np.uint8), read_volume([tmp_path / "ct"]).geometry, {})
     with pytest.raises(InputError, match="Nothing was found"):
-        write_dicom_segmentation(empty, tmp_path / "ct", tmp_path / "out.dcm", {})
+        write_dicom_segmentation(empty, [tmp_path / "ct"], tmp_path / "out.dcm", {})
     assert not (tmp_path / "out.dcm").exists()
+
+
+def test_one_beside_the_slices_is_no_image_and_can_be_written_again(tmp_path: Path) -> None:
+    write_series(tmp_path, GEOMETRIES["axial"])
+    for _ in range(2):
+        check_output(tmp_path / "out.dcm", [tmp_path])
+        volume = read_volume([tmp_path])
+        write_dicom_segmentation(labels_with_gaps(volume.geometry), [tmp_path], tmp_path / "out.dcm", {})

@@ -17,8 +17,8 @@ from support.images import written
 from support.paths import ROOT
 
 from TuckerSegLib.errors import OutputError
-from TuckerSegLib.volumes.files import read_volume, write_segmentation
-from TuckerSegLib.volumes.output import check_output, whole_file
+from TuckerSegLib.volumes.files import check_output, read_volume, write_segmentation
+from TuckerSegLib.volumes.output import whole_file
 
 
 @pytest.mark.parametrize("name", ["out.nii.gz", "out.seg.nrrd", "OUT.NII.GZ", "out.mha"])

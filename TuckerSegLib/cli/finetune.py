@@ -138,7 +138,7 @@ def _level(
     if original.compression is not None:
         return original
     chosen = policy_of(policy, original, factor=factor)
-    return Cache().level(original, fitted_on(calibrate, original, chosen) if calibrate else chosen)[0]
+    return Cache().compressed(original, fitted_on(calibrate, original, chosen) if calibrate else chosen)[0]
 
 
 def _work(output: Path, resume: bool) -> Path:

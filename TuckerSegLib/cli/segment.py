@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ import typer
 
 from ..errors import Cancelled, InputError, NotEnoughMemory, OutputError, WorkerError
 from ..segmentation.request import Request
-from ..volumes.output import LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES, check_output
+from ..volumes.output import DICOM_SUFFIX, LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES, check_images_stay
 from .options import Fold, Json, Model, folds_of, of_request
 from .summaries import Summary, show, summary_of
 
@@ -31,6 +31,8 @@ class Scan:
 
     channels: Sequence[Path]
     output: Path
+    statistics: Path | None = None
+    straighten: bool = False
 
 
 def segment(
@@ -39,7 +41,8 @@ def segment(
         Path,
         typer.Argument(
             metavar="OUTPUT",
-            help="A .seg.nrrd segmentation, a .nii.gz, .nrrd or .mha label map, or a folder for many.",
+            help="A .seg.nrrd segmentation, a .nii.gz, .nrrd or .mha label map, a .dcm DICOM segmentation, "
+            "or a folder for many.",
         ),
     ],
     model: Model = Request.model,
@@ -53,6 +56,15 @@ def segment(
     suffix: Annotated[str, typer.Option(help="Of the files in an output folder.")] = SEGMENTATION_SUFFIX,
     exact_ranks: Annotated[bool, of_request("exact_ranks", "--exact-ranks")] = Request.exact_ranks,
     fit: Annotated[bool, of_request("fit_to_scan", "--fit")] = Request.fit_to_scan,
+    statistics: Annotated[
+        Path | None,
+        typer.Option(
+            help="A .csv or .json file for volume and intensities of each structure; with a folder, its ending."
+        ),
+    ] = None,
+    straighten: Annotated[
+        bool, typer.Option("--straighten", help="Resample DICOM series that are tilted or unevenly spaced.")
+    ] = False,
     in_process: Annotated[
         bool, typer.Option("--in-process", help="Run without the worker and its memory settings.")
     ] = False,
@@ -73,9 +85,13 @@ def segment(
     )
     with console.json_alone(as_json):
         if len(images) == 1 and not output.is_dir():
-            summary = _segment_file(_into_file(images[0], output, channel or []), request, standard_names, in_process)
+            scan = _into_file(Scan([images[0], *(channel or [])], output, statistics, straighten))
+            summary = _segment_file(scan, request, standard_names, in_process)
         else:
-            scans = _into_folder(images, output, suffix, channel or [])
+            scans = [
+                _into_file(replace(scan, straighten=straighten, statistics=_beside(scan.output, suffix, statistics)))
+                for scan in _into_folder(images, output, suffix, channel or [])
+            ]
             summary = _segment_folder(scans, request, standard_names, in_process)
     if as_json:
         console.write_json(summary)
@@ -85,16 +101,28 @@ def segment(
         raise typer.Exit(2)
 
 
-def _into_file(image: Path, output: Path, channels: Sequence[Path]) -> Scan:
-    check_output(output, [image, *channels])
-    return Scan([image, *channels], output)
+def _into_file(scan: Scan) -> Scan:
+    """The scan, if what it gives can be written."""
+    from ..volumes.files import check_output
+    from ..volumes.statistics import check_statistics
+
+    check_output(scan.output, scan.channels, scan.straighten)
+    if scan.statistics:
+        check_statistics(scan.statistics)
+    return scan
+
+
+def _beside(output: Path, suffix: str, statistics: Path | None) -> Path | None:
+    """Where the statistics of one of many scans go: `ct.statistics.csv` beside `ct.seg.nrrd`."""
+    return output.with_name(f"{output.name.removesuffix(suffix)}.{statistics.name}") if statistics else None
 
 
 def _into_folder(images: Sequence[Path], folder: Path, suffix: str, channels: Sequence[Path]) -> list[Scan]:
     if channels:
         raise InputError("Further channels belong to one image: give that image alone, and a file as the output.")
-    if suffix not in SUFFIXES:
-        raise OutputError(f"{suffix} is no suffix of results: choose one of {', '.join(SUFFIXES)}.")
+    suffixes = (*SUFFIXES, DICOM_SUFFIX)
+    if suffix not in suffixes:
+        raise OutputError(f"{suffix} is no suffix of results: choose one of {', '.join(suffixes)}.")
     outputs = [folder / (_stem(image) + suffix) for image in images]
     for index, output in enumerate(outputs):
         if output in outputs[:index]:
@@ -105,7 +133,7 @@ def _into_folder(images: Sequence[Path], folder: Path, suffix: str, channels: Se
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
     for output in outputs:
-        check_output(output, images)
+        check_images_stay(output, images)
     return [Scan([image], output) for image, output in zip(images, outputs, strict=True)]
 
 
@@ -145,10 +173,14 @@ def _segment_folder(scans: Sequence[Scan], request: Request, standard_names: boo
 
 
 def _segment(segmenter: Segmenter, scan: Scan, request: Request, standard_names: bool, progress: "Progress") -> Summary:
-    from ..volumes.files import read_volume, write_segmentation
+    from ..volumes.files import read_volume
+    from ..volumes.statistics import statistics, write_statistics
 
-    finished = segmenter(read_volume(scan.channels), request, progress)
-    write_segmentation(finished.label_map, scan.output, standard_names)
+    image = read_volume(scan.channels, scan.straighten)
+    finished = segmenter(image, request, progress)
+    finished.save(scan.output, standard_names, scan.channels[0])
+    if scan.statistics:
+        write_statistics(statistics(image, finished.label_map), scan.statistics)
     return summary_of(finished, scan.output)
 
 

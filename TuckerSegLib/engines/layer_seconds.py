@@ -24,7 +24,7 @@ _TOGETHER = 8
 
 
 def layer_seconds(model: TrainedModel, times: LayerTimes) -> dict[str, Seconds]:
-    """Of every layer, for one patch of the model; what was not measured before is, which takes minutes.
+    """The seconds of every layer, for one patch of the model; what was not measured before is, which takes minutes.
 
     Whoever stops it loses one layer.
     """
@@ -38,7 +38,7 @@ def layer_seconds(model: TrainedModel, times: LayerTimes) -> dict[str, Seconds]:
 
 
 def seconds_of(layer: Convolution, shape: tuple[int, ...], times: LayerTimes) -> Seconds:
-    """Of one layer, on an input (C, *spatial), which may be timed in part."""
+    """The seconds of one layer on an input (C, *spatial), which may be timed in part."""
     parts = math.prod(shape) / math.prod(cropped(shape))
     nodes = _nodes(layer.out_channels), _nodes(layer.in_channels)
     times.measure(layer, shape, [None, *itertools.starmap(Ranks, itertools.product(*nodes))])

@@ -17,7 +17,7 @@ from .timing.processor import circumstances
 from .timing.stopwatch import shortest_seconds
 
 _VOXELS = 250_000
-"""Of a layer's input, at most: enough for times to be in proportion to those of whole patches, which no cache holds."""
+"""Voxels of a layer's input at most: enough for times in proportion to those of whole patches, which no cache holds."""
 
 _FORMAT = 7
 
@@ -38,7 +38,7 @@ class LayerTimes:
         self._known: dict[str, float] = store.read_json(self._key) or {}
 
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
-        """Of a layer with its norm and activation on an input (C, *spatial), cropped where it is large."""
+        """What a layer with its norm and activation takes on an input (C, *spatial), cropped where that is large."""
         self.measure(layer, shape, [ranks])
         return self._known[_name(layer, shape, ranks)]
 

@@ -22,7 +22,7 @@ class Places:
     """The patches on a preprocessed image of `shape` (C, *spatial), `step` of their size apart.
 
     The image lies in the middle of zeros where it is smaller than a patch: `shape` (C, *spatial) is then the larger
-    one's, and `inside` the image in it. Those of a 2D model lie in every slice along the first axis.
+    one's, and `inside` the image in it. The patches of a 2D model lie in every slice along the first axis.
     """
 
     def __init__(self, shape: Sequence[int], patch_size: Sequence[int], step: float) -> None:

@@ -37,7 +37,7 @@ FOLDER_VARIABLE = "TUCKERSEG_CACHE"
 
 @dataclass(frozen=True)
 class Entry:
-    """One cached level: its file, the model's name, the policy's settings, bytes, and seconds since the epoch.
+    """One compressed model: its file, the model's name, the policy's settings, bytes, and seconds since the epoch.
 
     A file that cannot be read has "damaged" for the model's name, one that is not written to its end "unfinished".
     """
@@ -57,13 +57,15 @@ class Cache:
         self.folder = Path(chosen)
         self._files = LruFolder(self.folder, _SUFFIX)
 
-    def level(self, model: TrainedModel, policy: Policy, progress: Progress | None = None) -> tuple[TrainedModel, bool]:
+    def compressed(
+        self, model: TrainedModel, policy: Policy, progress: Progress | None = None
+    ) -> tuple[TrainedModel, bool]:
         """`model` compressed by `policy`, and whether it was found here; made and kept when it was not.
 
         A model that is compressed already, and a policy that leaves the network whole, are given back as they are.
 
         Raises:
-            InputError: the model is compressed already and the policy asks for another level.
+            InputError: the model is compressed already and the policy asks for something else.
         """
         if model.compression is not None:
             return _as_compressed(model, policy), True
@@ -79,7 +81,7 @@ class Cache:
             return compressed(model, policy, progress), False
 
     def path_of(self, model: TrainedModel, policy: Policy) -> Path:
-        """Where this level is, or would be."""
+        """Where the compressed model is, or would be."""
         key = {"source": model.fingerprint, "policy": policy.settings, "format": FORMAT}
         return self.folder / f"{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()}{_SUFFIX}"
 
@@ -117,15 +119,15 @@ class Cache:
         self._files.shrink(size)
 
     def _make(self, path: Path, model: TrainedModel, policy: Policy, progress: Progress | None) -> TrainedModel:
-        level = compressed(model, policy, progress)
+        small = compressed(model, policy, progress)
         try:
             with self._files.written(path.name) as partial:
-                save(level, partial)
+                save(small, partial)
         except OSError as error:
             reason = "the disk is full" if is_full_disk(error) else error.strerror or error
             _log.warning("The compressed weights could not be kept in %s: %s.", self.folder, reason)
         self._files.shrink(self.limit, keep=path.name)
-        return level
+        return small
 
 
 def _as_compressed(model: TrainedModel, policy: Policy) -> TrainedModel:
@@ -152,7 +154,7 @@ def _read(path: Path) -> TrainedModel | None:
     try:
         model = load(path)
     except ModelError as error:
-        _log.warning("A cached level is made anew: %s", error)
+        _log.warning("A compressed model is made anew: %s", error)
         return None
     with suppress(OSError):  # a folder that is only read
         os.utime(path)

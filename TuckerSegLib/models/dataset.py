@@ -33,7 +33,7 @@ def structures_of(which: str | Path) -> list[str]:
 
 
 def is_compressed(which: str | Path) -> bool:
-    """Whether the model is a compressed file, which has one level and no original."""
+    """Whether the model is a compressed file, which is at one level alone."""
     return str(which).endswith(SUFFIX)
 
 

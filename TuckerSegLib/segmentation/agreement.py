@@ -87,9 +87,9 @@ def _key(model: TrainedModel, settings: Settings) -> str:
 def _measured(model: TrainedModel, prepared: Callable[[], PreparedModel], cache: Cache) -> Predicted:
     if model.num_input_channels != 1:
         raise InputError(f"{model.name} takes {model.num_input_channels} channels, and a phantom has one.")
-    originals, level = _originals(model, cache), prepared()
+    originals, small = _originals(model, cache), prepared()
     values = [
-        mean_dice(original, run(level, phantom(seed).image, step=_STEP).label_map.labels)
+        mean_dice(original, run(small, phantom(seed).image, step=_STEP).label_map.labels)
         for seed, original in zip(seeds.AGREEMENT, originals, strict=True)
     ]
     return Predicted(float(np.mean(values)), f"{len(seeds.AGREEMENT)} phantoms")

@@ -53,7 +53,7 @@ def compress_to_file(
     check_output(output)
     opened = open_model(model, list(folds) or None)
     chosen = policy_of(policy, opened, **settings)
-    small, hit = Cache().level(opened, fitted_on(images, opened, chosen) if images else chosen, progress)
+    small, hit = Cache().compressed(opened, fitted_on(images, opened, chosen) if images else chosen, progress)
     write(small, output)
     assert small.compression is not None
     return CompressedFile(output, small.compression.report, hit)

@@ -87,7 +87,7 @@ def _prepared(
     with_head: bool,
 ) -> PreparedModel:
     """What `prepare` gives, on this very device."""
-    small, cache_hit = cache.level(model, recipe.policy(model, engines, progress), progress)
+    small, cache_hit = cache.compressed(model, recipe.policy(model, engines, progress), progress)
     weights = _Weights(small)
     # nnU-Net rounds scores while it averages them; features are not rounded alike, so its own labels need the scores.
     is_exact = engines.is_reference and small.compression is None

@@ -32,17 +32,26 @@ class Segmentation:
     peak_memory: int
     warnings: Sequence[str] = ()
 
-    def save(self, path: str | Path, standard_names: bool = False) -> None:
+    def save(self, path: str | Path, standard_names: bool = False, image: str | Path | None = None) -> None:
         """Write it whole to `path`: a `.seg.nrrd` for 3D Slicer, or a `.nii.gz`, `.nii`, `.nrrd` or `.mha` label map.
 
-        With `standard_names` segments are named in words, "left kidney" instead of kidney_left.
+        With `standard_names` segments are named in words, "left kidney" instead of kidney_left. A `.dcm` is a DICOM
+        Segmentation of the series in `image`, a folder or a file of it, that was segmented.
 
         Raises:
             OutputError: the suffix is another one, or the place cannot be written to.
         """
+        from ..volumes.dicom.segmentation import write_dicom_segmentation
         from ..volumes.files import write_segmentation
+        from ..volumes.output import DICOM_SUFFIX
 
-        write_segmentation(self.label_map, Path(path), standard_names)
+        path = Path(path)
+        if path.suffix.lower() != DICOM_SUFFIX:
+            write_segmentation(self.label_map, path, standard_names)
+            return
+        how = {"model": self.model, "engine": self.engine, **{key: str(value) for key, value in self.policy.items()}}
+        images = [] if image is None else [Path(image)]
+        write_dicom_segmentation(self.label_map, images, path, how, standard_names)
 
     @property
     def names(self) -> list[str]:

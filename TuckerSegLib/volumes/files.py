@@ -15,16 +15,22 @@ from nrrd import NRRDError
 
 from ..errors import InputError
 from .dicom.headers import is_dicom
+from .dicom.segmentation import check_dicom_output
 from .dicom.series import read_dicom
 from .formats.contents import DAMAGED, Labels, Voxels, regular_file
 from .formats.metaimage import read_metaimage, write_metaimage
 from .formats.nifti import read_nifti, write_nifti
 from .formats.nrrd import read_nrrd, write_nrrd
-from .output import SEGMENTATION_SUFFIX, check_output, output_suffix, whole_file
+from .output import (
+    DICOM_SUFFIX,
+    SEGMENTATION_SUFFIX,
+    check_images_stay,
+    check_writable,
+    output_suffix,
+    whole_file,
+)
 from .segments import segment_fields
 from .volume import Geometry, LabelMap, Volume
-
-__all__ = ["check_output", "read_volume", "write_segmentation"]
 
 _READERS: dict[str, Callable[[Path], tuple[Voxels, Geometry]]] = {
     ".nii": read_nifti,
@@ -108,6 +114,27 @@ def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]] | None:
 def _check_same_grid(first_path: Path, first: Geometry, path: Path, other: Geometry) -> None:
     if not first.is_same_grid(other):
         raise InputError(f"{path} does not lie on the same grid as {first_path}: resample one to the other.")
+
+
+def check_output(path: Path, images: Sequence[Path] = (), straighten: bool = False) -> None:
+    """Whether a result can be written to `path`, to be asked before a long run.
+
+    Args:
+        path: the result's file.
+        images: files and DICOM folders that the run reads, none of which the result may take the place of.
+        straighten: whether they are resampled where they are crooked.
+
+    Raises:
+        OutputError: the suffix is unknown, the folder is missing or cannot be written to, or an image is in the place.
+        InputError: a DICOM segmentation was wanted of a series that forms no volume.
+    """
+    path = Path(path)
+    check_writable(path)
+    check_images_stay(path, images)
+    if path.suffix.lower() == DICOM_SUFFIX:
+        check_dicom_output(images, straighten)
+    else:
+        output_suffix(path)
 
 
 def write_segmentation(label_map: LabelMap, path: Path, standard_names: bool = False) -> None:

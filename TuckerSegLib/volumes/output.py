@@ -17,6 +17,11 @@ LABEL_MAP_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
 
+DICOM_SUFFIX = ".dcm"
+"""Of a DICOM Segmentation object, which can be made of a DICOM series only."""
+
+_DICOM_SEGMENTATION = b"1.2.840.10008.5.1.4.1.1.66.4"
+
 _DETACHED_HEADERS = (".nhdr", ".mhd")
 
 _UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
@@ -35,19 +40,15 @@ def output_suffix(path: Path) -> str:
     raise OutputError(f"{path} has no suffix a result can be written as: end it in one of {', '.join(SUFFIXES)}.")
 
 
-def check_output(path: Path, images: Sequence[Path] = ()) -> None:
-    """Whether a result can be written to `path`, to be asked before a long run.
-
+def check_images_stay(path: Path, images: Sequence[Path]) -> None:
+    """
     Args:
-        path: the result's file.
-        images: files and DICOM folders that the run reads, none of which the result may take the place of.
+        path: a result's file.
+        images: files and DICOM folders that a run reads.
 
     Raises:
-        OutputError: the suffix is unknown, the folder is missing or cannot be written to, or an image is in the place.
+        OutputError: the result would take the place of one of them.
     """
-    path = Path(path)
-    check_writable(path)
-    output_suffix(path)
     for image in images:
         if _belongs_to(path, Path(image)):
             raise OutputError(f"{path} would overwrite the image {image}: choose another name for the result.")
@@ -59,11 +60,17 @@ def _belongs_to(path: Path, image: Path) -> bool:
         return False
     folder = path.resolve().parent
     if image.is_dir():
-        return image.resolve() in (folder, *folder.parents) and path.read_bytes()[128:132] == b"DICM"
+        return image.resolve() in (folder, *folder.parents) and _is_dicom_image(path)
     if path.samefile(image):
         return True
     names_data = image.suffix.lower() in _DETACHED_HEADERS and folder == image.resolve().parent
     return names_data and image.is_file() and os.fsencode(path.name) in image.read_bytes()
+
+
+def _is_dicom_image(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(1024)
+    return start[128:132] == b"DICM" and _DICOM_SEGMENTATION not in start
 
 
 def check_writable(path: Path) -> None:

@@ -41,5 +41,5 @@ class Arithmetic(Protocol):
 
 
 def usual() -> Arithmetic:
-    """Kernels, where llvmlite is installed."""
+    """The kernels' where llvmlite is installed, else PyTorch's."""
     return Compiled() if llvm.available() else Plain()

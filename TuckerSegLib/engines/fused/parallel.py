@@ -4,7 +4,7 @@ Operations on a tile take microseconds. To split each over the cores would cost 
 computer that is busy with something else; so the tiles are split over the cores instead.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Barrier
@@ -15,7 +15,7 @@ from torch import Tensor
 from ...threads import set_threads
 
 _BYTES = 1 << 20
-"""Of the widest matrix at a time, so that it stays in a core's cache."""
+"""Bytes of the widest matrix that a tile takes, so that it stays in a core's cache."""
 
 _FEWEST = 256
 """Rows of a tile."""
@@ -27,7 +27,7 @@ Work = Callable[[Iterator[slice], int], None]
 """Does all the parts it is given, none longer than the number."""
 
 Sums = Callable[[Tensor], Tensor]
-"""Of some rows of a matrix, in double precision: (sums, channels)."""
+"""Makes of some rows of a matrix (sums, channels), in double precision."""
 
 
 def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
@@ -40,19 +40,28 @@ def run(work: Work, matrix: Tensor, width: int | None = None) -> None:
 
 
 def mean(matrix: Tensor, sums_of: Callable[[int], Sums], width: int | None = None) -> Tensor:
-    """Of sums over all rows: `sums_of` gives what makes those of a tile of at most so many; `width` as in `run`."""
-    sums: list[Tensor] = []
+    """The sums over all rows, divided by their number.
+
+    `sums_of` gives what makes the sums of a tile of at most so many rows; `width` is that of `run`.
+    """
+    sums: dict[int, Tensor] = {}
 
     def work(parts: Iterator[slice], rows: int) -> None:
         tile_sums = sums_of(rows)
-        sums.extend(tile_sums(matrix[here]) for here in parts)
+        for here in parts:
+            sums[here.start] = tile_sums(matrix[here])
 
     run(work, matrix, width)
-    return torch.stack(sums).sum(0) / len(matrix)
+    return in_order(sums) / len(matrix)
+
+
+def in_order(sums: Mapping[int, Tensor]) -> Tensor:
+    """The total of what tiles came to, by their beginnings: the same to the bit, whichever was done first."""
+    return torch.stack([sums[start] for start in sorted(sums)]).sum(0)
 
 
 def share_of_a_core(count: int) -> int:
-    """Of `count` things, as many as a core does at a time where they need not fit into its cache."""
+    """How many of `count` things a core does at a time where they need not fit into its cache."""
     return count // (torch.get_num_threads() * _TILES_A_CORE)
 
 

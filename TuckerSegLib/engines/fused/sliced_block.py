@@ -19,7 +19,7 @@ from .fused_block import Norm, scale_and_shift
 from .pointwise import Matrix, bias_of
 
 _BYTES = 1 << 22
-"""Of the wide activation that a core makes at a time."""
+"""Bytes of the wide activation that a core makes at a time."""
 
 
 class SlicedBlock(nn.Module):
@@ -73,14 +73,15 @@ class SlicedBlock(nn.Module):
         if self.norm is None:
             return weight, bias
         about = matrix(slices.made(slice(0, 1), weight, bias)[0]).mean(0)
-        sums: list[Tensor] = []
+        sums: dict[int, Tensor] = {}
 
         def work(parts: Iterator[slice], _: int) -> None:
             sums_of = self._arithmetic.spread_sums(about)
-            sums.extend(sums_of(matrix(slices.made(here, weight, bias)[0])) for here in parts)
+            for here in parts:
+                sums[here.start] = sums_of(matrix(slices.made(here, weight, bias)[0]))
 
         slices.share(work)
-        offset, squares = torch.stack(sums).sum(0) / slices.voxels
+        offset, squares = parallel.in_order(sums) / slices.voxels
         scale, shift = scale_and_shift(self.norm, about + offset, squares - offset.square())
         folded = (weight * scale.reshape(-1, *[1] * (weight.ndim - 1))).to(weight.dtype)
         return folded, (bias * scale + shift).to(weight.dtype)

@@ -15,7 +15,7 @@ from .channels_last import channels_last, empty
 from .pointwise import bias_of
 
 _BYTES = 1 << 20
-"""Of the answer at a time."""
+"""Bytes of the answer that are made at a time."""
 
 
 def leaves_no_overlap(module: Any) -> bool:

@@ -57,7 +57,7 @@ class ByPolicy:
     cache: Cache = field(default_factory=Cache)
 
     def reduced(self, model: TrainedModel) -> Reduced:
-        return Reduced.whole(self.cache.level(model, self.policy)[0])
+        return Reduced.whole(self.cache.compressed(model, self.policy)[0])
 
     @property
     def settings(self) -> Settings:

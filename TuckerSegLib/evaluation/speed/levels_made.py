@@ -36,7 +36,7 @@ def as_json(times: Sequence[CompressionTime]) -> dict[str, object]:
 
 def _compression(model: TrainedModel, policy: Relative, cache: Cache, repeats: int) -> CompressionTime:
     start = time.perf_counter()
-    level, _ = cache.level(model, policy)
+    level, _ = cache.compressed(model, policy)
     made = time.perf_counter() - start
     assert level.compression is not None
     loads = [_load(model, policy, cache) for _ in range(repeats)]
@@ -45,7 +45,7 @@ def _compression(model: TrainedModel, policy: Relative, cache: Cache, repeats: i
 
 def _load(model: TrainedModel, policy: Relative, cache: Cache) -> float:
     start = time.perf_counter()
-    level, hit = cache.level(model, policy)
+    level, hit = cache.compressed(model, policy)
     assert hit
     level.network().load_state_dict(level.load_weights()[0])
     return time.perf_counter() - start

@@ -7,7 +7,7 @@ slices they lie on. (DICOM PS3.3, A.51.) The package highdicom writes it.
 # mypy: allow-untyped-calls
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +20,7 @@ from ...errors import InputError, OutputError
 from ..output import whole_file
 from ..terminology import SegmentStyle, style
 from ..volume import LabelMap
+from .headers import is_dicom
 from .series import Series, series_of
 from .stack import Stack
 
@@ -37,30 +38,33 @@ _TISSUE = ("85756007", "SCT", "Tissue")
 _OWN_SCHEME = "99TUCKERSEG"
 
 
-def check_dicom_output(images: list[Path]) -> None:
+def check_dicom_output(images: Sequence[Path], straighten: bool = False) -> None:
     """Whether a DICOM Segmentation can be made of an image, to be asked before a long run.
 
     Raises:
         OutputError: the package is missing, or the image is no DICOM series, whose patient and slices it would name.
+        InputError: the series forms no volume.
     """
-    from .headers import is_dicom
-
-    if len(images) != 1 or not (images[0].is_dir() or is_dicom(images[0])):
-        raise OutputError(
-            "A DICOM segmentation needs a DICOM series as its image: choose another suffix for the result."
-        )
+    if len(images) != 1 or not images[0].exists() or not (images[0].is_dir() or is_dicom(images[0])):
+        raise OutputError("A DICOM segmentation needs a DICOM series as its image: choose another suffix or image.")
+    if straighten:
+        raise OutputError("A DICOM segmentation lies on its series' own slices: leave out --straighten.")
     if find_spec("highdicom") is None:
         raise OutputError("A DICOM segmentation needs the package highdicom: pip install 'tuckerseg[dicom]'.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _, stack = series_of(images[0])
+    _check_files(stack)
 
 
 def write_dicom_segmentation(
-    label_map: LabelMap, image: Path, path: Path, algorithm: Mapping[str, str], standard_names: bool = False
+    label_map: LabelMap, images: Sequence[Path], path: Path, algorithm: Mapping[str, str], standard_names: bool = False
 ) -> None:
     """Writes `label_map` to `path`: whole, or not at all and what was there before stays.
 
     Args:
         label_map: labels (K, J, I) on the grid of the series.
-        image: the folder or file of the series, as it was read.
+        images: the folder or file of the series, as it was read.
         path: the .dcm file to write.
         algorithm: what made the labels, such as the model and its factor, to be written into each segment.
         standard_names: label segments in words (`left kidney`), not as the network does (`kidney_left`).
@@ -69,14 +73,14 @@ def write_dicom_segmentation(
         InputError: the labels lie on another grid than the series, or there are none.
         OutputError: the file cannot be written.
     """
-    check_dicom_output([image])
+    check_dicom_output(images)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        series, stack = series_of(image)
+        series, stack = series_of(images[0])
         if label_map.labels.shape != stack.geometry.shape or not np.allclose(
             label_map.geometry.ijk_to_ras, stack.geometry.ijk_to_ras, rtol=0, atol=_SAME_GRID
         ):
-            raise InputError(f"{image} is not on the grid of the labels: write them in another format.")
+            raise InputError(f"{images[0]} is not on the grid of the labels: write them in another format.")
         content = _content(label_map, series, stack, algorithm, standard_names)
         with whole_file(path) as temporary:
             content.save_as(temporary, enforce_file_format=True)
@@ -132,18 +136,28 @@ def _on_slices(
     numbered: npt.NDArray[np.uint16], series: Series, stack: Stack
 ) -> tuple[list[Any], npt.NDArray[np.uint16]]:
     """The source images, and the planes of segment numbers in the order of their frames."""
-    files = list(dict.fromkeys(frame.file for frame in stack.frames))
+    files = _check_files(stack)
     for file in files:  # highdicom asks each for it, and not every series says how thick its slices are
         if "SliceThickness" not in series.headers[file]:
             series.headers[file].SliceThickness = round(stack.geometry.spacing[2], 9)
     if len(files) == len(stack.frames):
         return [series.headers[file] for file in files], numbered
-    if len(files) > 1:
-        raise InputError("The series is spread over several multi-frame files: write the labels in another format.")
     header = series.headers[files[0]]
     planes = np.zeros((int(header.NumberOfFrames), *numbered.shape[1:]), np.uint16)
     planes[[frame.index for frame in stack.frames]] = numbered
     return [header], planes
+
+
+def _check_files(stack: Stack) -> list[Path]:
+    """The files of a stack in its order: one a slice, or one with all of them.
+
+    Raises:
+        OutputError: there are several with several slices each.
+    """
+    files = list(dict.fromkeys(frame.file for frame in stack.frames))
+    if len(files) not in (1, len(stack.frames)):
+        raise OutputError("The series is spread over several multi-frame files: choose another suffix for the result.")
+    return files
 
 
 def _segment(

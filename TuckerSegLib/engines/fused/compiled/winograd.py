@@ -29,13 +29,13 @@ _UNROLLED = 4
 """Turns of the innermost loop at once; divides the width of every padded row."""
 
 _BYTES = 600_000
-"""Of transformed inputs and products at a time, so that they stay in a core's cache."""
+"""Bytes of transformed inputs and products at a time, so that they stay in a core's cache."""
 
 _ROWS = 64
-"""Of a matrix product at least, so that its weights are worth reading."""
+"""Rows of a matrix product at least, so that its weights are worth reading."""
 
 _WORTH_A_LOOP = 4
-"""Times as many places as are done at once; fewer are not looped over, as their last turn would be a small one."""
+"""Turns of the loop over places at least: the last of a few would be a small one."""
 
 _FEWEST_CHANNELS = 8
 
