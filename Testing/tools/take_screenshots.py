@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import slicerhost
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+
+import slicerhost  # noqa: E402
+
 PICTURES = ROOT / "Resources" / "Screenshots"
 PATIENCE = 600.0
 WIDTH, WIDE = 420, 640
