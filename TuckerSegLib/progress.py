@@ -17,8 +17,8 @@ class Event:
 
     Attributes:
         stage: "start" (of the worker), "load", "measure" (what is fast on this computer, once), "calibrate",
-            "compress", "images" (preprocessed before a training), "preprocess", "predict", "postprocess", "resample",
-            "download", "train", or what a caller named.
+            "compress", "images" (preprocessed before a training), "preprocess", "predict", "check",
+            "postprocess", "resample", "download", "train", or what a caller named.
         fraction: of the whole run, 0 to 1; it never falls.
         seconds_left: of the whole run, None while that is unknown; while it is being prepared, of that stage alone.
         number, count: of the steps of a preparing stage, such as layers, the `number`th of `count` is under way;

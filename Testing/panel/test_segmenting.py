@@ -51,7 +51,7 @@ class TestSegment:
     ) -> None:
         start_long_run()
         host.click(panel.ui.applyButton)
-        assert panel.ui.statusLabel.text == "The segmentation was cancelled."
+        assert panel.ui.statusLabel.text == "Cancelled: the scene is as it was."
         assert panel.ui.applyButton.text == "Segment"
         assert segmentations() == []
         host.choose(panel.ui.inputSelector, add_volume())

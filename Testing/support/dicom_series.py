@@ -2,14 +2,14 @@
 
 # mypy: allow-untyped-calls
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
-from support.geometries import world
+from support.geometries import SHAPE, world
 from support.images import VOXELS
 
 from TuckerSegLib.volumes.volume import Geometry
@@ -17,6 +17,11 @@ from TuckerSegLib.volumes.volume import Geometry
 Array = np.ndarray[Any, Any]
 
 CT, ENHANCED_CT = UID("1.2.840.10008.5.1.4.1.1.2"), UID("1.2.840.10008.5.1.4.1.1.2.1")
+
+
+STRAIGHT = Geometry.from_lps(SHAPE, (0.8, 1.25, 3.0), (-10.5, 20.25, 30.75), np.eye(3))
+
+STORED = np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE) + 900
 
 
 def right_handed(geometry: Geometry) -> Geometry:
@@ -119,3 +124,13 @@ def enhanced(geometry: Geometry, stored: Array, scales: Sequence[tuple[float, fl
         for number, (slope, intercept) in enumerate(scales)
     ]
     return dataset
+
+
+def long_series(folder: Path, place: Callable[[int], tuple[float, float, float]], count: int = 60) -> Path:
+    """A series of many slices, each where `place` puts it, in LPS mm."""
+    geometry = Geometry.from_lps((count, 5, 6), (0.8, 0.8, 2.0), (0, 0, 0), np.eye(3))
+    datasets = slices_of(geometry, np.zeros((count, 5, 6), np.uint16))
+    for number, dataset in enumerate(datasets):
+        dataset.ImagePositionPatient = [round(value, 4) for value in place(number)]
+    save(datasets, folder)
+    return folder

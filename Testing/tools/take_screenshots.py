@@ -6,9 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import slicerhost
-
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "Testing"))
+
+import slicerhost  # noqa: E402
+
 PICTURES = ROOT / "Resources" / "Screenshots"
 PATIENCE = 600.0
 WIDTH, WIDE = 420, 640
@@ -40,6 +42,8 @@ def _empty(host: Any, panel: Any) -> None:
 
 def _run(host: Any, panel: Any) -> None:
     host.click(panel.ui.sampleButton)
+    assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+    host.process_events(200)
     host.click(panel.ui.measureButton)
     assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
     host.click(panel.ui.applyButton)

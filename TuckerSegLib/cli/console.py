@@ -35,6 +35,7 @@ _STAGES = {
     "train": "Training",
     "preprocess": "Preparing the image",
     "predict": "Segmenting",
+    "check": "Checking against the original network",
     "postprocess": "Resampling the labels",
     "resample": "Resampling",
 }

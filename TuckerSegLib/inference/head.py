@@ -39,6 +39,11 @@ class Head:
         return self.weight.shape[1]
 
     @classmethod
+    def none(cls, outputs: int) -> "Head":
+        """The head of a network that gives scores already."""
+        return cls(torch.eye(outputs), torch.zeros(outputs))
+
+    @classmethod
     def mean(cls, heads: Sequence["Head"]) -> "Head":
         """The head that gives the mean score of several networks, from their features one after the other."""
         weight = torch.cat([head.weight for head in heads], 1) / len(heads)

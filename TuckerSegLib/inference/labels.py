@@ -17,6 +17,7 @@ from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from .head import Head
 from .interpolation import Properties, linear, shape_wanted, spacings
+from .merged import Features
 from .voxel_labels import Choose, VoxelLabels
 
 Scores = npt.NDArray[np.floating]
@@ -25,7 +26,7 @@ Labels = npt.NDArray[np.unsignedinteger]
 
 
 def labels_of(
-    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None = None
+    answers: Features, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None = None
 ) -> Labels:
     """The label map (z, y, x) of an image from the network's `answers`, (channels, *preprocessed shape).
 
@@ -41,25 +42,26 @@ def labels_of(
     return labels.transpose(model.plans_manager.transpose_backward)
 
 
-def resampling_is_needed(answers: Tensor, properties: Properties) -> bool:
+def resampling_is_needed(answers: Features, properties: Properties) -> bool:
     return tuple(answers.shape[1:]) != shape_wanted(properties)
 
 
 def _inside(
-    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
+    answers: Features, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
 ) -> Labels:
     """The labels of the cropped image."""
     grid = linear(model, properties, answers.shape[1:])
     if head is None or grid is None:
         compared = _drawn_regions if model.label_manager.has_regions else _best_labels
-        return compared(_resampled(answers, model, properties, progress, head), model)
-    voxel_labels = VoxelLabels(answers, head, _choose(model), _label_type(model))
+        return compared(_resampled(answers[:, :], model, properties, progress, head), model)
+    voxel_labels = VoxelLabels(answers, head, chooser(model), _label_type(model))
     if resampling_is_needed(answers, properties):
         return voxel_labels.on(grid, progress)
     return voxel_labels.on_own_grid(progress)
 
 
-def _choose(model: TrainedModel) -> Choose:
+def chooser(model: TrainedModel) -> Choose:
+    """What makes labels of scores (voxels, outputs)."""
     if not model.label_manager.has_regions:
         return lambda scores: scores.argmax(1)
     # A voxel in several regions keeps the label of the one that is drawn last.

@@ -1,6 +1,7 @@
 """One network over one volume, as nnU-Net would run it: with progress, and stoppable at any patch."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +12,12 @@ from ..errors import InputError
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import Volume
+from .check.checking import Answers, Checked, Original, Wanted, check
 from .head import Head
-from .interpolation import Properties
+from .interpolation import Properties, spacings
 from .labels import labels_of, resampling_is_needed
-from .orientation import read
+from .merged import Features
+from .orientation import ReadImage, read
 from .preprocessing import preprocess
 from .sliding_window import Network, SlidingWindow
 
@@ -46,18 +49,39 @@ def predict(
         ModelError: the model cannot read 3D images, or its answer is not finite.
         Cancelled: `progress` was cancelled; at the latest after the network's current call.
     """
-    _check_channels(model, volume)
     run = (progress or Progress()).part()
-    run.stage("preprocess")
-    image = read(volume, model.plans["image_reader_writer"])
-    data, properties = preprocess(model, image)
-    run.stage("predict", later=_seconds_of_labelling(model, data, properties))
-    features = head.features // len(networks) if head else None
-    answers = SlidingWindow(model, networks, device, run, step, features).answers(data)
-    run.stage("postprocess")
-    labels = image.restore(labels_of(answers, model, properties, run, head))
-    run.finish()
-    return np.ascontiguousarray(labels), run.seconds
+    seen = _seen(model, volume, run)
+    answers = _answers(model, networks, seen, device, step, head, run)
+    return _labels(model, seen, answers, head, run), run.seconds
+
+
+def predict_checked(
+    model: TrainedModel,
+    networks: Sequence[Network],
+    volume: Volume,
+    original: Original,
+    wanted: Wanted,
+    *,
+    device: torch.device,
+    step: float = 0.5,
+    head: Head | None = None,
+    progress: Progress | None = None,
+) -> tuple[Labels, Checked, dict[str, float]]:
+    """As `predict`, with the `original` network on some of the patches, and how good the label map is.
+
+    `model` is the level's; the original one has the same plans.
+
+    Raises:
+        InputError, ModelError, Cancelled: as `predict`.
+    """
+    run = (progress or Progress()).part()
+    seen = _seen(model, volume, run)
+    features = _answers(model, networks, seen, device, step, head, run)
+    level = Answers(features, head or Head.none(len(features)))
+    spacing, _ = spacings(model, seen.properties)
+    answers, checked = check(level, original, seen.data, model, wanted, spacing, device=device, step=step, progress=run)
+    untouched = answers is level
+    return _labels(model, seen, answers.features, head if untouched else answers.head, run), checked, run.seconds
 
 
 def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
@@ -69,6 +93,45 @@ def preprocessed(model: TrainedModel, volume: Volume) -> Tensor:
     """
     _check_channels(model, volume)
     return preprocess(model, read(volume, model.plans["image_reader_writer"]))[0]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A volume as a reader hands it on, as the network sees it (C, *spatial), and what was noted on the way."""
+
+    image: ReadImage
+    data: Tensor
+    properties: Properties
+
+
+def _seen(model: TrainedModel, volume: Volume, run: Progress) -> _Seen:
+    _check_channels(model, volume)
+    run.stage("preprocess")
+    image = read(volume, model.plans["image_reader_writer"])
+    return _Seen(image, *preprocess(model, image))
+
+
+def _answers(
+    model: TrainedModel,
+    networks: Sequence[Network],
+    seen: _Seen,
+    device: torch.device,
+    step: float,
+    head: Head | None,
+    run: Progress,
+) -> Tensor:
+    """(outputs or features, *preprocessed shape) on the CPU."""
+    run.stage("predict", later=_seconds_of_labelling(model, seen.data, seen.properties))
+    features = head.features // len(networks) if head else None
+    return SlidingWindow(model, networks, device, run, step, features).answers(seen.data)
+
+
+def _labels(model: TrainedModel, seen: _Seen, answers: Features, head: Head | None, run: Progress) -> Labels:
+    """The label map (K, J, I), at the end of the run."""
+    run.stage("postprocess")
+    labels = seen.image.restore(labels_of(answers, model, seen.properties, run, head))
+    run.finish()
+    return np.ascontiguousarray(labels)
 
 
 def _check_channels(model: TrainedModel, volume: Volume) -> None:

@@ -7,27 +7,23 @@ and its thread that prepares the next patch waits for ever once a patch raises, 
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from itertools import combinations, product
+from itertools import combinations
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..errors import is_lack_of_memory
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from ..progress import Progress
+from .places import Places
 
 with quiet():
-    from nnunetv2.inference.sliding_window_prediction import compute_gaussian, compute_steps_for_sliding_window
     from nnunetv2.utilities.helpers import empty_cache
 
 Network = Callable[[Tensor], Tensor]
 """(1, C, *patch) to (1, outputs, *patch), both on the device that the window works on."""
-
-Place = tuple[Any, ...]
-"""Indices of a patch in an image (C, *spatial)."""
 
 _CPU = torch.device("cpu")
 
@@ -64,10 +60,10 @@ class SlidingWindow:
 
         Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
         """
-        padded, inside = _padded(data, self._patch_size)
-        places = self._places(padded.shape[1:])
+        places = self.places(data)
+        padded = places.padded(data)
         self._calls_in_all = len(self._networks) * len(places) * (1 + len(self._mirrored))
-        folds = (self._of_fold(fold, padded, places)[inside].cpu() for fold in self._networks)
+        folds = (self._of_fold(fold, padded, places)[places.inside].cpu() for fold in self._networks)
         if self._features:
             features = list(folds)
             return features[0] if len(features) == 1 else torch.cat(features)
@@ -76,17 +72,25 @@ class SlidingWindow:
             scores += others
         return scores.div_(len(self._networks)) if len(self._networks) > 1 else scores
 
-    def _places(self, shape: Sequence[int]) -> list[Place]:
-        """The places of all patches; those of a 2D model lie in every slice along the first axis."""
-        slices = len(shape) - len(self._patch_size)
-        steps = compute_steps_for_sliding_window(tuple(shape[slices:]), self._patch_size, self._step)
-        starts = product(*map(range, shape[:slices]), *steps)
-        return [(slice(None), *start[:slices], *self._from(start[slices:])) for start in starts]
+    def places(self, data: Tensor) -> Places:
+        """Where the patches lie on a preprocessed image (C, *spatial)."""
+        return Places(data.shape, self._patch_size, self._step)
 
-    def _from(self, corner: Sequence[int]) -> list[slice]:
-        return [slice(first, first + size) for first, size in zip(corner, self._patch_size, strict=True)]
+    @torch.inference_mode()
+    def add(self, data: Tensor, chosen: Sequence[int], sums: Tensor) -> None:
+        """Add what the networks answer at the `chosen` places alone, each times its weight, to `sums` on the CPU.
 
-    def _of_fold(self, network: Network, data: Tensor, places: Sequence[Place]) -> Tensor:
+        `data` is a preprocessed image (C, *spatial), `sums` (features of all folds, *`places(data).shape[1:]`).
+        """
+        places = self.places(data)
+        padded, gaussian = places.padded(data), places.weight(_CPU)
+        self._calls_in_all = self._calls + len(self._networks) * len(chosen) * (1 + len(self._mirrored))
+        for network, of_fold in zip(self._networks, torch.split(sums, self._channels), strict=True):
+            for place in map(places.__getitem__, chosen):
+                patch = self._predicted(network, padded[place][None].to(self._device)).cpu()
+                _add(patch * gaussian, of_fold[place])
+
+    def _of_fold(self, network: Network, data: Tensor, places: Places) -> Tensor:
         """The mean over all patches, (channels, *spatial)."""
         empty_cache(self._device)
         if self._device != _CPU:
@@ -98,13 +102,13 @@ class SlidingWindow:
             empty_cache(self._device)  # now that the error no longer holds what was there: again with less on the GPU
         return self._mean(network, data, places, _CPU)
 
-    def _mean(self, network: Network, data: Tensor, places: Sequence[Place], home: torch.device) -> Tensor:
+    def _mean(self, network: Network, data: Tensor, places: Places, home: torch.device) -> Tensor:
         """With the image and the sums at `home`."""
         options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
-        gaussian = compute_gaussian(self._patch_size, sigma_scale=1 / 8, value_scaling_factor=10, device=home)
+        gaussian = places.weight(home)
         data = data.to(home)
         sums: Tensor | None = None
-        for place in places:
+        for place in map(places.__getitem__, range(len(places))):
             patch = self._predicted(network, data[place][None].to(self._device)).to(home)
             if self._features and len(places) == 1:
                 return patch  # its own weighted mean
@@ -135,16 +139,6 @@ class SlidingWindow:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
-
-
-def _padded(data: Tensor, patch_size: Sequence[int]) -> tuple[Tensor, Place]:
-    """`data` in the middle of zeros, at least as large as a patch, and where it lies there."""
-    others = data.ndim - len(patch_size)
-    missing = [max(0, wanted - size) for wanted, size in zip(patch_size, data.shape[others:], strict=True)]
-    before = [0] * others + [count // 2 for count in missing]
-    pads = [end for count in reversed(missing) for end in (count // 2, count - count // 2)]
-    inside = [slice(start, start + size) for start, size in zip(before, data.shape, strict=True)]
-    return functional.pad(data, pads), (slice(None), *inside[1:])
 
 
 def _add(part: Tensor, total: Tensor) -> None:

@@ -17,6 +17,7 @@ from ..errors import ModelError
 from ..progress import Progress
 from .head import Head
 from .interpolation import Along
+from .merged import Features
 
 Labels = npt.NDArray[np.unsignedinteger]
 
@@ -29,7 +30,7 @@ _VOXELS = 4096
 class VoxelLabels:
     """The labels of a model's features (F, z, y, x): `head` makes scores of them, and `choose` labels of the scores."""
 
-    def __init__(self, features: Tensor, head: Head, choose: Choose, label_type: type[np.unsignedinteger]) -> None:
+    def __init__(self, features: Features, head: Head, choose: Choose, label_type: type[np.unsignedinteger]) -> None:
         self._features, self._head, self._choose = features, head, choose
         self._type = label_type
 

@@ -26,7 +26,8 @@ def dice(reference: Labels, other: Labels) -> dict[int, float]:
     }
 
 
-def mean_dice(reference: Labels, other: Labels) -> float:
-    """The mean of `dice` over labels; 1.0 where both maps are empty."""
-    values = list(dice(reference, other).values())
+def mean_dice(reference: Labels, other: Labels, smallest: float = 1.0) -> float:
+    """The mean of `dice` over labels with at least `smallest` voxels in one of the maps; 1.0 where there are none."""
+    sizes = np.maximum(*(np.bincount(labels.ravel(), minlength=1 << 16) for labels in (reference, other)))
+    values = [value for label, value in dice(reference, other).items() if sizes[label] >= smallest]
     return float(np.mean(values)) if values else 1.0

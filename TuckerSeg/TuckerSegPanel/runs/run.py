@@ -89,7 +89,7 @@ class Run:
         self._reason = self._reason or reason
         if self._step:
             self._step.job.cancel()
-        self._end(Cancelled(self._reason or _("The segmentation was cancelled.")))
+        self._end(Cancelled(self._reason or _("Cancelled: the scene is as it was.")))
 
     @property
     def settled(self) -> bool:

@@ -31,5 +31,6 @@ def _stage(stage: str) -> str:
         "compress": _("Preparing this level, which happens once"),
         "preprocess": _("Preparing the image"),
         "predict": _("Segmenting"),
+        "check": _("Checking against the original network"),
         "postprocess": _("Finishing"),
     }.get(stage, stage)

@@ -16,10 +16,14 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import InputError
+from ..formats.contents import DEFLATE_RATIO, check_memory
 
 _DICOMDIR = "DICOMDIR"
 
 _MAGIC_AT, _MAGIC = 128, b"DICM"
+
+_META, _DEFLATED = 1024, b"1.2.840.10008.1.2.1.99"
+"""The bytes in which a file names its transfer syntax, and the one that packs all after them."""
 
 _FIRST_GROUP = b"\x08\x00"
 """What files without preamble begin with, as they were written before 1993."""
@@ -96,12 +100,29 @@ def _header(path: Path) -> FileDataset | None:
         old = file.read(len(_FIRST_GROUP)) == _FIRST_GROUP
     if not old and not is_dicom(path):
         return None
+    _check_room_to_inflate(path)
     try:
         with opened(path) as file:
             header = pydicom.dcmread(file, stop_before_pixels=True, force=old)
             return header if "SeriesInstanceUID" in header else None
     except DAMAGE:
         return None
+
+
+def is_deflated(path: Path) -> bool:
+    """Whether all after the first lines of the header is packed."""
+    with path.open("rb") as file:
+        return _DEFLATED in file.read(_META)
+
+
+def _check_room_to_inflate(path: Path) -> None:
+    """pydicom unpacks a deflated file whole to read its header.
+
+    Raises:
+        InputError: that could take more memory than there is.
+    """
+    if is_deflated(path):
+        check_memory(path, path.stat().st_size * DEFLATE_RATIO)
 
 
 def _listed_in(directory: Path) -> Iterator[Path]:

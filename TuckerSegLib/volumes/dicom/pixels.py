@@ -8,19 +8,17 @@ is to be shown inverted, too. (DICOM PS3.3, C.11.1 and C.7.6.3.1.2.)
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID
 
 from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels, check_memory
 from .frames import Frame
-from .headers import DAMAGE, opened
+from .unpacking import unpacked, unpacked_elsewhere
 
 _WHOLE = ("u1", "i2", "u2", "i4")
 """Types for whole values, the smallest first."""
@@ -44,7 +42,7 @@ def voxels_of(folder: Path, frames: Sequence[Frame], headers: Mapping[Path, File
     shape = len(frames), int(header.Rows), int(header.Columns)
     check_memory(folder, math.prod(shape) * dtype.itemsize)
     voxels = np.empty(shape, dtype)
-    for (frame, stored), plane in zip(_stored(frames, headers), voxels, strict=True):
+    for (frame, stored), plane in zip(_stored(frames, headers, shape[1:]), voxels, strict=True):
         if frame.slope == 1 and frame.intercept == 0:
             plane[...] = stored
         else:
@@ -73,19 +71,16 @@ def _value_type(header: Dataset, slope: float, intercept: float) -> np.dtype[np.
     return np.dtype(next(fitting, "f8"))
 
 
-def _stored(frames: Sequence[Frame], headers: Mapping[Path, FileDataset]) -> Iterator[tuple[Frame, Voxels]]:
-    """Each frame with the numbers stored for it; a file of several frames is opened once for those that follow."""
-    for file, group in groupby(frames, key=lambda frame: frame.file):
-        header, of_file = headers[file], list(group)
-        try:
-            with opened(file) as content:
-                planes = iter_pixels(content, indices=[frame.index for frame in of_file])
-                for frame, plane in zip(of_file, planes, strict=True):
-                    if plane.shape != (int(header.Rows), int(header.Columns)):
-                        raise ValueError("another size than its header says")
-                    yield frame, _without_other_bits(plane, header)
-        except DAMAGE as error:
-            raise InputError(f"{file} {DAMAGED}.") from error
+def _stored(
+    frames: Sequence[Frame], headers: Mapping[Path, FileDataset], shape: tuple[int, int]
+) -> Iterator[tuple[Frame, Voxels]]:
+    """Each frame with the numbers stored for it."""
+    compressed = any(header.file_meta.TransferSyntaxUID.is_compressed for header in headers.values())
+    planes = unpacked_elsewhere(frames, shape) if compressed else unpacked(frames)
+    for frame, plane in zip(frames, planes, strict=True):
+        if plane.shape != shape:
+            raise InputError(f"{frame.file} {DAMAGED}.")
+        yield frame, _without_other_bits(plane, headers[frame.file])
 
 
 def _without_other_bits(plane: Voxels, header: Dataset) -> Voxels:

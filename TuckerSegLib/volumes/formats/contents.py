@@ -29,7 +29,7 @@ COMPRESSION = 3
 
 _PIECE = 1 << 20
 
-_DEFLATE_RATIO = 1032
+DEFLATE_RATIO = 1032
 """Deflate cannot pack more bytes than this into one."""
 
 _SURPLUS = 64 * _PIECE
@@ -146,7 +146,7 @@ def check_room(path: Path, stored: int, promised: int, packed: bool, needed: int
     Raises:
         InputError: one of them cannot.
     """
-    if promised > stored * (_DEFLATE_RATIO if packed else 1):
+    if promised > stored * (DEFLATE_RATIO if packed else 1):
         raise InputError(f"{path} {DAMAGED}.")
     check_memory(path, promised if needed is None else needed)
 
