@@ -57,7 +57,7 @@ def disturbed(network: nn.Module, amount: float) -> nn.Module:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in network.parameters():
-            weight += amount * weight.std(correction=0) * torch.randn(weight.shape, generator=generator)
+            weight.add_(amount * weight.std(correction=0) * torch.randn(weight.shape, generator=generator))
     return network
 
 

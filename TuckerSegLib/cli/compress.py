@@ -1,4 +1,4 @@
-"""`tuckerseg compress` and `tuckerseg levels`: what levels cost, and files that hold one."""
+"""`tuckerseg levels`, `prepare` and `compress`: what levels cost, how they are made, and files that hold one."""
 
 from pathlib import Path
 from typing import Annotated
@@ -57,6 +57,35 @@ def levels(
     columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed", "Agreement")
     seen = " x ".join(map(str, found.patch)) if found.patch else "each network"
     console.write_table(f"{found.model}, one patch of {seen}", columns, rows)
+
+
+def prepare(
+    model: Model = Request.model,
+    take: Annotated[
+        Path | None, typer.Option("--import", help="Take what another computer learnt, from the file it exported.")
+    ] = None,
+    give: Annotated[
+        Path | None, typer.Option("--export", help="Write what was learnt to this file: statistics, no images.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Prepare a model: every position is then as fast as the published level, and loses the least that it can."""
+    from ..segmentation.session import Session
+    from . import console
+
+    session = Session()
+    with console.json_alone(as_json), console.progress_bar() as progress:
+        if take:
+            session.import_calibration(model, take)
+        prepared = session.prepare(model, progress)
+        if give:
+            session.export_calibration(model, give)
+    if as_json:
+        console.write_json({"networks": [network.as_json() for network in prepared]})
+        return
+    columns = ("Factor", "Seconds a patch", "Published", "Times faster", "Layers whole")
+    for network in prepared:
+        console.write_table(f"{network.model} on this computer", columns, network.rows())
 
 
 def compress(

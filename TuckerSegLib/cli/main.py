@@ -13,12 +13,11 @@ import typer
 from ..errors import Cancelled, TuckerSegError
 from .benchmark import app as benchmark_app
 from .cache import app as cache_app
-from .compress import compress, levels
+from .compress import compress, levels, prepare
 from .evaluate import evaluate
 from .finetune import finetune
 from .models import app as models_app
 from .options import Json
-from .prepare import prepare
 from .segment import segment
 
 app = typer.Typer(

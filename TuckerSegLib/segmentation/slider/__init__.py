@@ -1,1 +1,1 @@
-"""The positions of the slider: what runs at each of them, what it costs, and how much of the answer it keeps."""
+"""The positions of the slider: what runs at each, what it costs, and how much of the answer it keeps."""
