@@ -47,7 +47,7 @@ class LevelOutcome:
     fitting: float
     """Seconds until the level was there: compressed and fitted, or read from the cache."""
     seconds: float
-    """Of the segmentation itself."""
+    """Seconds of the segmentation itself."""
     parameters: int
     cache_hit: bool
 

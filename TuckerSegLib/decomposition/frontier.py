@@ -20,11 +20,11 @@ Measure = Callable[[Sequence[RanksByName]], Sequence[float]]
 """Seconds that whole networks take at these ranks, measured in turns, so that they can be compared."""
 
 _ROUNDS = 3
-"""In which whole networks are measured, at most."""
+"""Rounds in which whole networks are measured, at most."""
 _ROOM = 0.01
-"""Of a budget, that is left for times to differ the next time."""
+"""The share of a budget that is left free, as times differ from one measurement to the next."""
 _WORTH = 0.08
-"""Of a budget, that has to be left over for another round to be worth its while."""
+"""The share of a budget that has to be left over for another round to be worth its while."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _FORMAT = 3
 """Changes when our own engines become faster."""
 
 _PACKAGES = ("llvmlite", "openvino")
-"""Whose versions decide which engine is the fastest."""
+"""Packages whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:

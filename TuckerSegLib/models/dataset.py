@@ -10,7 +10,7 @@ from .sample import SAMPLE, sample_model_folder
 from .totalsegmentator.tasks import task, task_names
 
 SUFFIX = ".tuckerseg"
-"""Of compressed models."""
+"""The suffix of compressed models."""
 
 _LONGEST_HEADER = 100_000_000
 """Bytes; what claims to be longer is no file of safetensors' format."""

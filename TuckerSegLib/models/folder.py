@@ -86,7 +86,7 @@ def _checkpoints(folder: Path, folds: Sequence[int | str] | None, name: str) -> 
 
 
 def _all_checkpoints(folder: Path, name: str) -> list[Path]:
-    """Of every numbered fold, in nnU-Net's own order; of fold_all only when there is no other."""
+    """The checkpoints of all numbered folds, in nnU-Net's own order; that of fold_all only when there is no other."""
     files = sorted(folder.glob(f"fold_*/{name}"))
     numbered = [file for file in files if file.parent.name.removeprefix("fold_").isdecimal()]
     if numbered or files:

@@ -85,7 +85,7 @@ class Segmentation:
 
 
 def _names(label_map: LabelMap) -> dict[int, str]:
-    """Of each label that occurs; one without a name goes by its number."""
+    """The name of each label that occurs; one without a name goes by its number."""
     return {label: label_map.names.get(label, str(label)) for label in label_map.voxel_counts()}
 
 

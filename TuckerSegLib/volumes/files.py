@@ -102,7 +102,7 @@ def _told_of(path: Path) -> Iterator[None]:
 
 
 def _reader_of(path: Path) -> Callable[[Path], tuple[Voxels, Geometry]] | None:
-    """That of the file's suffix; none where the file is DICOM, whatever its name."""
+    """The format of the file's suffix; none where the file is DICOM, whatever its name."""
     suffix = next((suffix for suffix in _READERS if path.name.lower().endswith(suffix)), None)
     if suffix is not None:
         return _READERS[suffix]

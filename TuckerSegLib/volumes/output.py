@@ -18,7 +18,7 @@ LABEL_MAP_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
 
 DICOM_SUFFIX = ".dcm"
-"""Of a DICOM Segmentation object, which can be made of a DICOM series only."""
+"""The suffix of a DICOM Segmentation object, which can be made of a DICOM series only."""
 
 _DICOM_SEGMENTATION = b"1.2.840.10008.5.1.4.1.1.66.4"
 

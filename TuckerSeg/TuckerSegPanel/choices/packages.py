@@ -23,7 +23,7 @@ KEPT = ("numpy", "vtk", "SimpleITK", "requests", "scipy", "pydicom", "torch", "t
 """What the application brings, or PyTorch's extension chose for this computer: never replaced by another version."""
 
 _LAST_LINES = 30
-"""Of what pip says, as details of a failure."""
+"""Lines of what pip says that are kept as details of a failure."""
 
 _SIZE = re.compile(r"#\s*(?P<size>\d+) MB(?P<alone>, without its dependencies)?")
 

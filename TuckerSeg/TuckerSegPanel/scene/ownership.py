@@ -1,4 +1,4 @@
-"""Whose a node of the scene is: nothing is replaced that belongs to another volume or shows another model."""
+"""The volume that a node belongs to: nothing is replaced that is another volume's or shows another model."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ from .record import CalibrationRecord, LayerRecord, decomposed
 RIDGE = 0.03
 """The pull towards the record's layer, in units of the mixed inputs' mean variance."""
 _VOXELS = 4096
-"""Of each layer's output that are looked at, over all patches."""
+"""Voxels of each layer's output that are looked at, over all patches."""
 _CPU = torch.device("cpu")
 
 
@@ -185,7 +185,7 @@ def corrected(
 
 
 def _shape_after(conv: Convolution, shape: Sequence[int]) -> tuple[int, ...]:
-    """Of the output, for an input of this shape."""
+    """The shape of the output for an input of this shape."""
     if isinstance(conv, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
         return tuple(size * stride for size, stride in zip(shape, conv.stride, strict=True))
     pads = [int(width) for width in conv.padding]

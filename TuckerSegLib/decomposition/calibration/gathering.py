@@ -27,11 +27,11 @@ from .record import CalibrationRecord, LayerRecord, falling
 from .sensing import Sensed, sensed
 
 PATCHES = 8
-"""That are looked at, at most: every voxel is a sample, so that more gain little."""
+"""Patches that are looked at, at most: every voxel is a sample, so that more gain little."""
 _VOXELS = 8192
-"""Of each layer's output, over all patches."""
+"""Voxels of each layer's output that are looked at, over all patches."""
 _WIDEST = 4096
-"""Numbers of a layer's mixed inputs' taps that are looked at: the most important ones."""
+"""Numbers of a layer's mixed inputs that are looked at around each voxel: the most important ones."""
 _PARTS = (2, 4)
 """The layer at this part of its channels is tried in the network."""
 _TRIED = 2

@@ -38,7 +38,7 @@ class Half:
         self._weight += float(weights.sum())
 
     def covariances(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of z, between z and y, and of y, in double precision."""
+        """The covariances of z, between z and y, and of y, in double precision."""
         z, y = self._z.double() / self._weight, self._y.double() / self._weight
         return (
             self._zz.double() / self._weight - torch.outer(z, z),

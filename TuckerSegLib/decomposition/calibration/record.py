@@ -29,7 +29,7 @@ FORMAT = "tuckerseg calibration 1"
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """Of one layer with I inputs and O outputs, all in single precision.
+    """What is known of one layer with I inputs and O outputs, in single precision.
 
     `basis` (I, I): row r mixes the inputs to the r-th most important one; the mixed inputs are uncorrelated, with
     variance 1. `mean` (I,) is the inputs'. `root` (O, O): an error d of the outputs counts by |root d|^2. `spread`

@@ -49,7 +49,7 @@ class Moments:
 
 @dataclass
 class Sensed:
-    """Of one layer: moments of its inputs and outputs, the metric G (O, O) summed over a patch's voxels, and `places`.
+    """One layer's moments of inputs and outputs, the metric G (O, O) summed over a patch's voxels, and `places`.
 
     `places` tells, for each patch, what an error of one standard deviation in every channel, each for itself, does at
     each voxel of the output, (*spatial) of the part that was looked at.
@@ -75,7 +75,7 @@ class Sensed:
         return root
 
     def weights(self, number: int) -> Tensor:
-        """Of the voxels of patch `number`, mean 1; the few largest, as a draw may have made them, are cut off."""
+        """How much each voxel of patch `number` counts, 1 in the mean; the few largest are cut off."""
         found = self.places[number % len(self.places)].double()
         cut = found.clamp(max=float(found.flatten().sort().values[int(0.999 * (found.numel() - 1))]))
         found = cut / cut.mean().clamp(min=1e-30) + _EVERY_VOXEL

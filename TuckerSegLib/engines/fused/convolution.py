@@ -97,7 +97,7 @@ class Algorithms:
 
 
 def _faster(usual: nn.Module, other: nn.Module, x: Tensor) -> nn.Module:
-    """By the best of some runs of each, in turns: few where they speak for `other`, more where they do not.
+    """The faster one by its best run, in turns: few runs where they speak for `other`, more where they do not.
 
     It was twice as fast wherever it was tried, so it is more likely that something else held it up.
     """

@@ -34,7 +34,7 @@ from .whole_times import with_values
 _TOGETHER = 8
 """Channels that a processor works on at once."""
 _VOXELS = 250_000
-"""Of a part's input, at most: enough for times to be in proportion to those of whole patches, which no cache holds."""
+"""Voxels of a part's input, at most: enough for times to be in proportion to those of patches that no cache holds."""
 _ROUNDS = 12
 _SECONDS = 0.1
 """After so many runs or seconds, the best of the runs counts."""
@@ -62,7 +62,7 @@ class PartTimes:
         self._known: dict[str, float] = store.read_json(self._key) or {}
 
     def of_layers(self, layers: Mapping[str, Convolution], shapes: Mapping[str, Sequence[int]]) -> dict[str, Seconds]:
-        """Of each layer with an input of `shapes` (I, *spatial): dense, and (O, I) decomposed."""
+        """The seconds of each layer with an input of `shapes` (I, *spatial): dense, and (O, I) decomposed."""
         found = {}
         for name, layer in layers.items():
             found[name] = self.seconds(layer, shapes[name])
@@ -70,7 +70,7 @@ class PartTimes:
         return found
 
     def seconds(self, layer: Convolution, shape: Sequence[int]) -> Seconds:
-        """Of one layer, with its norm and activation, on an input (I, *spatial)."""
+        """The seconds of one layer, with its norm and activation, on an input (I, *spatial)."""
         spatial = tuple(shape[1:])
         if set(layer.kernel_size) == {1}:
             return self._head(layer, spatial)
@@ -92,7 +92,7 @@ class PartTimes:
         self._store.write_json(self._key, self._known)
 
     def _head(self, layer: Convolution, spatial: tuple[int, ...]) -> Seconds:
-        """Of a network's last layer, which is applied after patches are averaged: what counts are its features."""
+        """The seconds of a network's last layer, which is applied once patches are averaged: its features count."""
         each = self._each_added(spatial)
         into = np.arange(1, layer.in_channels + 1)
         narrow = into * (each + self._each_consumed(layer.in_channels, spatial))
@@ -106,7 +106,7 @@ class PartTimes:
         return self._timed(name, (ranks.into, *spatial), lambda: nn.Sequential(TuckerConv.like(layer, ranks).core))
 
     def _dense(self, layer: Convolution, spatial: tuple[int, ...], into: int) -> float:
-        """Of the layer with `into` inputs, its norm and activation, and reading that wide activation once more."""
+        """The seconds of the layer with `into` inputs, its norm, its activation, and reading that once more."""
         dimensions = len(spatial)
 
         def made() -> nn.Module:

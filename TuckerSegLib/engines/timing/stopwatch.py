@@ -40,7 +40,7 @@ def shortest_seconds(
 
 
 def _is_far_slower(times: Sequence[float], others: Sequence[Sequence[float]]) -> bool:
-    """Than the fastest of each round, so that one slow run does not decide."""
+    """Whether each run was far slower than the fastest of its round, so that one slow run does not decide."""
     rounds = zip(*(other for other in others if len(other) >= len(times)), strict=False)
     return all(own > _FAR_SLOWER * min(together) for own, together in zip(times, rounds, strict=False))
 

@@ -10,7 +10,7 @@ from ...volumes.output import whole_file
 from .outcomes import Outcome, Study
 
 Columns = dict[str, Callable[[Outcome], str]]
-"""By its heading, what a column shows of an outcome."""
+"""What a column shows of an outcome, under the column's heading."""
 
 
 def columns(study: Study, weights: Columns, further: Columns | None = None) -> Columns:

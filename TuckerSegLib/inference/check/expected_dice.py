@@ -47,7 +47,7 @@ def known(ours: Tensor, originals: Tensor, labels: int) -> Known:
 
 
 def expected_dice(level: Sureness, elsewhere: Tensor, seen: Known, doubt: Doubt, smallest: float = 1.0) -> Expected:
-    """Of a label map that is the level's `elsewhere` (*spatial; bool), and known where the original ran.
+    """The Dice to expect of a label map that is the level's `elsewhere` (*spatial; bool), and known in other places.
 
     Structures of fewer than `smallest` voxels in both maps are left out: fragments at the border of the field of view,
     of which one map may have a voxel and the other none, say nothing about the rest.

@@ -22,7 +22,7 @@ Array = npt.NDArray[np.float64]
 CLASSES = len(EDGES) + 1
 
 _MIDDLES = np.array([0.07, 0.22, 0.4, 0.65, 1.0, 1.45, 2.05, 2.85, 3.9, 5.2, 7.0, 9.5, 13.0])
-"""Of the classes of margins."""
+"""The margin in the middle of each class."""
 
 _SHRINK = 30.0
 """Voxels of a structure and a class that count as much as what is known of the others."""
@@ -70,7 +70,7 @@ class Reliability:
 
     @property
     def log_odds(self) -> Array:
-        """That the original decides otherwise, (labels, classes)."""
+        """The probability that the original decides otherwise, (labels, classes)."""
         usual = _probability(-0.5 - 0.9 * _MIDDLES)
         pooled = (self.wrong.sum(0) + _SHRINK * usual) / (self.seen.sum(0) + _SHRINK)
         share = ((self.wrong + _SHRINK * pooled) / (self.seen + _SHRINK)).clip(_LOWEST, 1 - _LOWEST)

@@ -23,7 +23,7 @@ Two = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class Sureness:
-    """Of every voxel of the network's grid, (*spatial) each.
+    """How sure a network is of every voxel of its grid; each attribute is (*spatial).
 
     Attributes:
         labels: the label chosen.

@@ -22,7 +22,7 @@ _AIR, _SOFTEST = -500.0, -100.0
 _BYTES_A_SCORE = 2
 
 _BYTES_OF_FEATURES = 32
-"""Of a voxel, where features are averaged instead of scores: of the eight that are left at the lowest levels."""
+"""Bytes a voxel takes where features are averaged instead of scores: at the lowest levels eight are left."""
 
 _BYTES_A_VOXEL = 16
 """The resampled image as integers, as the network's input, and its labels."""

@@ -67,7 +67,7 @@ class Headers:
 
 
 def headers_in(folder: Path) -> Headers:
-    """Of all files in `folder`, and of those its DICOMDIR names; folders below it are not searched otherwise.
+    """The headers of all files in `folder` and of those its DICOMDIR names; no folder below it is searched otherwise.
 
     Raises:
         InputError: the DICOMDIR names files that are not there.

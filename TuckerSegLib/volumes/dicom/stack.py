@@ -26,7 +26,7 @@ _SAME_PLACE = 1e-3
 """Millimetres between slices that lie on each other."""
 
 _ROUNDED = 1e-3
-"""By how much written directions may miss the length 1 and the right angle."""
+"""Written directions may miss the length 1 and the right angle by so much."""
 
 
 _LARGEST_GAP = 2.5

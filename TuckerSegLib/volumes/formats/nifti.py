@@ -35,7 +35,7 @@ from .contents import (
 _GZIP = b"\x1f\x8b"
 
 _HEADERS = {348: nibabel.Nifti1Header, 540: nibabel.Nifti2Header}
-"""By the first number of the file, which is the header's length."""
+"""The versions, each under the first number of its files, which is the header's length."""
 
 _SCANNER = 1
 """The code of a position as the scanner gave it."""
