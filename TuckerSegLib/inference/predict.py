@@ -69,7 +69,7 @@ def predict_checked(
 ) -> tuple[Labels, Checked, dict[str, float]]:
     """As `predict`, with the `original` network on some of the patches, and how good the label map is.
 
-    `model` is the level's; the original one has the same plans.
+    `model` is the compressed network's; the original one has the same plans.
 
     Raises:
         InputError, ModelError, Cancelled: as `predict`.
@@ -77,10 +77,12 @@ def predict_checked(
     run = (progress or Progress()).part()
     seen = _seen(model, volume, run)
     features = _answers(model, networks, seen, device, step, head, run)
-    level = Answers(features, head or Head.none(len(features)))
+    compressed = Answers(features, head or Head.none(len(features)))
     spacing, _ = spacings(model, seen.properties)
-    answers, checked = check(level, original, seen.data, model, wanted, spacing, device=device, step=step, progress=run)
-    untouched = answers is level
+    answers, checked = check(
+        compressed, original, seen.data, model, wanted, spacing, device=device, step=step, progress=run
+    )
+    untouched = answers is compressed
     return _labels(model, seen, answers.features, head if untouched else answers.head, run), checked, run.seconds
 
 

@@ -18,7 +18,7 @@ from .trainer import EpochListener, make_trainer
 
 
 def distill(
-    level: TrainedModel,
+    compressed: TrainedModel,
     original: TrainedModel,
     images: Sequence[str],
     work: Path,
@@ -28,30 +28,30 @@ def distill(
     progress: Progress | None = None,
     on_epoch: EpochListener | None = None,
 ) -> TrainedModel:
-    """`level` after learning to answer as `original` does, on `images`: "phantoms", files or folders; no labels.
+    """`compressed` after learning to answer as `original` does, on `images`: "phantoms", files or folders; no labels.
 
     `progress` is told of the stages "images" and "train", `on_epoch` of every epoch.
 
     Raises:
         Cancelled: `progress` was cancelled; the same call goes on from the last epoch that was finished.
-        InputError: an image cannot be used, `level` was not made from `original`, or holds several folds.
+        InputError: an image cannot be used, `compressed` was not made from `original`, or holds several folds.
         OutputError: `work` cannot be written to.
     """
     from .distillation import Distiller
     from .images import preprocess_all
 
-    _check(level)
-    if original.compression is not None or original.fingerprint != level.fingerprint:
-        raise InputError(f"{level.name} was not compressed from that model: name the original it was made from.")
-    files = preprocess_all(level, images, _folder(work / "images"), progress)
-    trainer = make_trainer(Distiller, level, training, work, " ".join(images), torch_device(device))
+    _check(compressed)
+    if original.compression is not None or original.fingerprint != compressed.fingerprint:
+        raise InputError(f"{compressed.name} was not compressed from that model: name the original it was made from.")
+    files = preprocess_all(compressed, images, _folder(work / "images"), progress)
+    trainer = make_trainer(Distiller, compressed, training, work, " ".join(images), torch_device(device))
     trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
     trainer.learn_from(_network(original), files)
     return trainer.run()
 
 
 def train(
-    level: TrainedModel,
+    compressed: TrainedModel,
     dataset: Path,
     work: Path,
     training: Training = Training(),  # noqa: B008
@@ -60,7 +60,7 @@ def train(
     progress: Progress | None = None,
     on_epoch: EpochListener | None = None,
 ) -> TrainedModel:
-    """`level` after training on the labels of `dataset`, a folder as nnU-Net wants it, by nnU-Net's own recipe.
+    """`compressed` after training on the labels of `dataset`, a folder as nnU-Net wants it, by nnU-Net's own recipe.
 
     `progress` and `on_epoch` are as in `distill`.
 
@@ -71,19 +71,21 @@ def train(
     """
     from .labelled import Labelled, preprocess_cases
 
-    _check(level)
-    preprocess_cases(level, dataset, _folder(work), progress)
-    trainer = make_trainer(Labelled, level, training, work, str(dataset.resolve()), torch_device(device))
+    _check(compressed)
+    preprocess_cases(compressed, dataset, _folder(work), progress)
+    trainer = make_trainer(Labelled, compressed, training, work, str(dataset.resolve()), torch_device(device))
     trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
     return trainer.run()
 
 
-def _check(level: TrainedModel) -> None:
-    if level.compression is None:
-        raise InputError(f"{level.name} is not compressed: compress it first.")
-    folds = len(level.load_weights())
+def _check(compressed: TrainedModel) -> None:
+    if compressed.compression is None:
+        raise InputError(f"{compressed.name} is not compressed: compress it first.")
+    folds = len(compressed.load_weights())
     if folds != 1:
-        raise InputError(f"{level.name} holds {folds} folds and one is trained at a time: compress one with --fold.")
+        raise InputError(
+            f"{compressed.name} holds {folds} folds and one is trained at a time: compress one with --fold."
+        )
 
 
 def _folder(folder: Path) -> Path:

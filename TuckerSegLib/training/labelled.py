@@ -31,8 +31,8 @@ class Labelled(Finetuner):
     def configure_rotation_dummyDA_mirroring_and_inital_patch_size(self) -> tuple[Any, ...]:  # noqa: N802
         """Without mirroring where the model was trained without: then left and right may have names."""
         *kept, _ = super().configure_rotation_dummyDA_mirroring_and_inital_patch_size()
-        self.inference_allowed_mirroring_axes = self.level.mirror_axes
-        return (*kept, self.level.mirror_axes)
+        self.inference_allowed_mirroring_axes = self.compressed.mirror_axes
+        return (*kept, self.compressed.mirror_axes)
 
     def run(self) -> TrainedModel:
         try:

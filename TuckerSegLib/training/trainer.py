@@ -64,7 +64,7 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
     uninterrupted one does.
     """
 
-    level: TrainedModel
+    compressed: TrainedModel
     training: Training
     work: Path
     origin: str
@@ -72,22 +72,22 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
     on_epoch: EpochListener | None
     clock: Callable[[], float]
 
-    def start_from(self, level: TrainedModel, training: Training, work: Path, origin: str) -> None:
+    def start_from(self, compressed: TrainedModel, training: Training, work: Path, origin: str) -> None:
         """What nnU-Net's own arguments leave open; `origin` names the data."""
-        self.level, self.training, self.work = level, training, work
+        self.compressed, self.training, self.work = compressed, training, work
         self.progress, self.on_epoch = Progress(), None
         self.num_epochs, self.initial_lr = training.epochs, training.learning_rate
         self.num_iterations_per_epoch = training.iterations
         self.num_val_iterations_per_epoch = max(1, training.iterations // 10)
         self.clock = computing_time(self.device)
         self.spent, self.best_loss, self.best_epoch = 0.0, float("inf"), -1
-        (weights,) = level.load_weights()
-        self.origin = f"{origin} {training.fingerprint} {level.fingerprint} {digest(weights)}"
+        (weights,) = compressed.load_weights()
+        self.origin = f"{origin} {training.fingerprint} {compressed.fingerprint} {digest(weights)}"
         self._weights = weights
         self.best: Weights = {}
 
     def run(self) -> TrainedModel:
-        """Train, or go on with the training that `work` holds; the level with the best weights."""
+        """Train, or go on with the training that `work` holds; the compressed model with the best weights."""
         with deterministic(self.training.seed):
             self.initialize()
             if (self.work / STATE).exists():
@@ -100,7 +100,7 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
     # What nnU-Net's loop calls, in its order.
 
     def build_network_architecture(self, *_: Any, **__: Any) -> nn.Module:  # type: ignore[override, unused-ignore]
-        network = self.level.network()
+        network = self.compressed.network()
         network.load_state_dict(self._weights)
         for part, parameter in parts(network):
             parameter.requires_grad_(part not in self.training.freeze)
@@ -223,36 +223,38 @@ class Finetuner(upstream.nnUNetTrainer):  # type: ignore[misc]
         self.progress.tell(Event("train", epoch.share, left))
 
     def _result(self) -> TrainedModel:
-        network = self.level.network()
+        network = self.compressed.network()
         network.load_state_dict(self._weights)
         network.load_state_dict(self.best, strict=False)
-        return trained_level(self.level, network, self.training, self.best_epoch + 1)
+        return trained_model(self.compressed, network, self.training, self.best_epoch + 1)
 
 
 T = TypeVar("T", bound=Finetuner)
 
 
 def make_trainer(
-    kind: type[T], level: TrainedModel, training: Training, work: Path, origin: str, device: torch.device
+    kind: type[T], compressed: TrainedModel, training: Training, work: Path, origin: str, device: torch.device
 ) -> T:
     """A trainer of the class `kind`, which keeps its files in `work`."""
     with quiet(), _folders(work):
-        trainer = kind(level.plans, level.configuration, 0, level.dataset, device)
-    trainer.start_from(level, training, work, origin)
+        trainer = kind(compressed.plans, compressed.configuration, 0, compressed.dataset, device)
+    trainer.start_from(compressed, training, work, origin)
     return trainer
 
 
-def trained_level(level: TrainedModel, network: nn.Module, training: Training, epochs: int) -> TrainedModel:
-    """`level` with the weights of `network`; its policy tells it from the untrained one."""
-    assert level.compression is not None
+def trained_model(compressed: TrainedModel, network: nn.Module, training: Training, epochs: int) -> TrainedModel:
+    """`compressed` with the weights of `network`; its policy tells it from the untrained one."""
+    assert compressed.compression is not None
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     added: dict[str, str | int | float] = {
         "trained": digest(weights),
         "learning_rate": training.learning_rate,
         "epochs": epochs,
     }
-    compression = Compression({**level.compression.policy, **added}, level.compression.ranks, level.compression.report)
-    return replace(level, compression=compression, load_weights=partial(_copied, weights))
+    compression = Compression(
+        {**compressed.compression.policy, **added}, compressed.compression.ranks, compressed.compression.report
+    )
+    return replace(compressed, compression=compression, load_weights=partial(_copied, weights))
 
 
 def unique(network: nn.Module) -> Weights:

@@ -67,7 +67,7 @@ class Wanted:
     """What a check begins with, and what it is to reach.
 
     Attributes:
-        reliability: of the level, as it was learnt on phantoms; `Reliability.unknown` where it was not.
+        reliability: the compressed network's, as it was learnt on phantoms; `Reliability.unknown` where it was not.
         at_least: an agreement between 0 and 1 that the answer must have; None to take it as it is.
     """
 
@@ -107,7 +107,7 @@ class Checked:
 
 
 def check(
-    level: Answers,
+    compressed: Answers,
     original: Original,
     data: Tensor,
     model: TrainedModel,
@@ -120,15 +120,15 @@ def check(
 ) -> tuple[Answers, Checked]:
     """The answers for a preprocessed image `data` (C, *spatial) of this `spacing` (mm), and how good they are.
 
-    Where the original network ran its answers take the place of the level's, seamlessly; everywhere, they are all
-    that is left. `progress` is told of the stage "check".
+    Where the original network ran, its answers take the place of the compressed network's, seamlessly; where it ran
+    everywhere, they are all that is left. `progress` is told of the stage "check".
 
     Raises:
         Cancelled: `progress` was cancelled; at the latest after the network's current call.
     """
     began, progress = perf_counter(), progress or Progress()
     progress.stage("check")
-    scan = _Scan(level, original, data, model, SlidingWindow(
+    scan = _Scan(compressed, original, data, model, SlidingWindow(
         model, original.networks, device, progress, step, original.whole_head(model).features // len(original.networks)
     ), progress, SMALLEST / math.prod(spacing))  # fmt: skip
     before = wanted.reliability
@@ -146,11 +146,11 @@ def check(
 
 
 class _Scan:
-    """One image with a level's answers, and the original's as far as it ran."""
+    """One image with a compressed network's answers, and the original's as far as it ran."""
 
     def __init__(
         self,
-        level: Answers,
+        compressed: Answers,
         original: Original,
         data: Tensor,
         model: TrainedModel,
@@ -159,11 +159,11 @@ class _Scan:
         smallest: float,
     ) -> None:
         self._smallest = smallest
-        self._level, self._data, self._model, self._window = level, data, model, window
+        self._compressed, self._data, self._model, self._window = compressed, data, model, window
         self._head, self._labels = original.whole_head(model), label_count(model)
         self.places = window.places(data)
         self.ran: list[int] = []
-        self._sure: Sureness = sureness(level.features, level.head, model, progress)
+        self._sure: Sureness = sureness(compressed.features, compressed.head, model, progress)
         self._sums = torch.zeros((self._head.features, *self.places.shape[1:]))
         self._weights = torch.zeros(self.places.shape[1:])
         self._total = self.places.weights(range(len(self.places)))
@@ -203,22 +203,22 @@ class _Scan:
 
     def answers(self) -> Answers:
         if not self.ran:
-            return self._level
+            return self._compressed
         inside = self.places.inside
         if self.complete:
             return Answers(self._sums.div_(self._total)[inside], self._head)
-        return Answers(self._merged(inside, self._level.features), merged_head(self._level.head, self._head))
+        return Answers(self._merged(inside, self._compressed.features), merged_head(self._compressed.head, self._head))
 
-    def _merged(self, place: tuple[slice, ...], level: Features) -> Merged:
-        return Merged(level, self._sums[place], self._weights[place[1:]], self._total[place[1:]])
+    def _merged(self, place: tuple[slice, ...], compressed: Features) -> Merged:
+        return Merged(compressed, self._sums[place], self._weights[place[1:]], self._total[place[1:]])
 
     def _decide(self, index: int) -> None:
         """Both labels of the voxels in which the patch weighs most."""
         there, here = self._common(index)
         weights = self._weights[there[1:]]
         originals = labels_on_grid(self._sums[there] / weights, self._head, self._model)
-        merged = self._merged(there, self._level.features[here])
-        ours = labels_on_grid(merged, merged_head(self._level.head, self._head), self._model)
+        merged = self._merged(there, self._compressed.features[here])
+        ours = labels_on_grid(merged, merged_head(self._compressed.head, self._head), self._model)
         own = self.places.owners[here[1:]] == index
         self._ours[here[1:]][own], self._originals[here[1:]][own] = ours[own], originals[own]
         self._seen[here[1:]] |= own

@@ -46,25 +46,27 @@ def known(ours: Tensor, originals: Tensor, labels: int) -> Known:
     return Known(*(torch.bincount(some.long(), minlength=labels).double().numpy() for some in counts))
 
 
-def expected_dice(level: Sureness, elsewhere: Tensor, seen: Known, doubt: Doubt, smallest: float = 1.0) -> Expected:
-    """The Dice to expect of a label map that is the level's `elsewhere` (*spatial; bool), and known in other places.
+def expected_dice(
+    compressed: Sureness, elsewhere: Tensor, seen: Known, doubt: Doubt, smallest: float = 1.0
+) -> Expected:
+    """The Dice to expect of a label map that is known but for `elsewhere` (*spatial; bool), where it is `compressed`'s.
 
     Structures of fewer than `smallest` voxels in both maps are left out: fragments at the border of the field of view,
     of which one map may have a voxel and the other none, say nothing about the rest.
     """
     labels = len(seen.ours)
-    kinds, counts = _kinds(level, elsewhere, labels)
+    kinds, counts = _kinds(compressed, elsewhere, labels)
     likely = _mean_dice(kinds, counts, seen, doubt.likely, smallest)
     draws = [_mean_dice(kinds, counts, seen, draw, smallest) for draw in doubt.draws]
     low, high = np.percentile(draws, _BETWEEN)
     return Expected(likely, max(0.0, min(low, likely)), min(1.0, max(high, likely)))
 
 
-def losses(level: Sureness, owners: Tensor, patches: int, doubt: Doubt) -> Array:
+def losses(compressed: Sureness, owners: Tensor, patches: int, doubt: Doubt) -> Array:
     """The Dice of each structure that is probably lost in the voxels that each patch owns, (patches, labels)."""
     labels = len(doubt.likely)
-    best, second, where = (x.flatten().long() for x in (level.labels, level.seconds, owners))
-    lost = torch.from_numpy(doubt.likely)[best, level.margins.flatten().long()]
+    best, second, where = (x.flatten().long() for x in (compressed.labels, compressed.seconds, owners))
+    lost = torch.from_numpy(doubt.likely)[best, compressed.margins.flatten().long()]
     size = torch.bincount(best, minlength=labels).clamp(min=_SMALLEST).double()
     found = torch.zeros(patches * labels, dtype=torch.double)
     for label in (best, second):
@@ -74,9 +76,9 @@ def losses(level: Sureness, owners: Tensor, patches: int, doubt: Doubt) -> Array
     return each
 
 
-def _kinds(level: Sureness, where: Tensor, labels: int) -> tuple[npt.NDArray[np.int64], Array]:
+def _kinds(compressed: Sureness, where: Tensor, labels: int) -> tuple[npt.NDArray[np.int64], Array]:
     """The label, next label and class of margin that occur, (3, kinds), and how many voxels have them, (kinds,)."""
-    best, second, margin = (x[where].long() for x in (level.labels, level.seconds, level.margins))
+    best, second, margin = (x[where].long() for x in (compressed.labels, compressed.seconds, compressed.margins))
     counts = torch.bincount((best * labels + second) * CLASSES + margin).double().numpy()
     found = np.flatnonzero(counts)
     pairs, margins = np.divmod(found, CLASSES)

@@ -1,4 +1,4 @@
-"""How reliable a level is, learnt where the original network's answer is known everywhere."""
+"""How reliable a compressed network is, learnt where the original network's answer is known everywhere."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ def learnt(
     step: float = 0.75,
     progress: Progress | None = None,
 ) -> Reliability:
-    """The reliability of a level with these `networks` and this `head`, as in `predict`, on whole volumes.
+    """The reliability of a compressed network with these `networks` and this `head`, as in `predict`, on whole volumes.
 
     Two phantoms say most of it. Patches lie `step` of their size apart, further than when segmenting, to save time.
 
@@ -35,7 +35,7 @@ def learnt(
         Cancelled: `progress` was cancelled; at the latest after a network's current call.
     """
     progress = progress or Progress()
-    level = Original(networks, head)
+    compressed = Original(networks, head)
     found = Reliability.unknown(label_count(model))
     for volume in volumes:
         data = preprocessed(model, volume)
@@ -43,9 +43,9 @@ def learnt(
             SlidingWindow(
                 model, one.networks, device, progress, step, one.whole_head(model).features // len(one.networks)
             ).answers(data)
-            for one in (level, original)
+            for one in (compressed, original)
         )
-        sure = sureness(ours, level.whole_head(model), model, progress)
+        sure = sureness(ours, compressed.whole_head(model), model, progress)
         originals = labels_on_grid(theirs, original.whole_head(model), model)
         found = found + Reliability.of(sure, originals, label_count(model))
     return found

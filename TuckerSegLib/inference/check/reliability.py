@@ -52,11 +52,11 @@ class Reliability:
         return cls(np.zeros((labels, CLASSES)), np.zeros((labels, CLASSES)))
 
     @classmethod
-    def of(cls, level: Sureness, original: Tensor, labels: int, where: Tensor | None = None) -> "Reliability":
+    def of(cls, compressed: Sureness, original: Tensor, labels: int, where: Tensor | None = None) -> "Reliability":
         """Counted on one image, from the original network's labels on the same grid, in the voxels `where` or all."""
-        there = torch.ones_like(level.labels, dtype=torch.bool) if where is None else where
-        key = level.labels[there].long() * CLASSES + level.margins[there]
-        differs = level.labels[there] != original[there]
+        there = torch.ones_like(compressed.labels, dtype=torch.bool) if where is None else where
+        key = compressed.labels[there].long() * CLASSES + compressed.margins[there]
+        differs = compressed.labels[there] != original[there]
         counts = (torch.bincount(some, minlength=labels * CLASSES).double().numpy() for some in (key, key[differs]))
         return cls(*(count.reshape(labels, CLASSES) for count in counts))
 
