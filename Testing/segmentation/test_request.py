@@ -14,7 +14,9 @@ from TuckerSegLib.segmentation.request import Request, help_of
 COMMAND_NAMES = {"structures": "roi_subset", "folds": "fold", "fit_to_scan": "fit"}
 """Options that the command calls otherwise."""
 
-OF_THE_COMMAND_ALONE = {"images", "output", "channel", "standard_names", "suffix", "in_process", "as_json"}
+OF_THE_COMMAND_ALONE = {
+    "images", "output", "channel", "straighten", "standard_names", "statistics", "suffix", "in_process", "as_json",
+}  # fmt: skip
 """What the command has besides: where images come from and results go, and how that is said."""
 
 
