@@ -135,6 +135,19 @@ def test_weights_under_several_names_share_their_memory(tmp_path: Path) -> None:
     assert len(distinct) < len(weights) / 2
 
 
+def test_weights_stored_in_half_precision_are_computed_with_in_single(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    model = open_folder(folder)
+    network = model.network()
+    (exact,) = model.load_weights()
+    network.load_state_dict(exact)
+    edit_checkpoint(folder, network_weights=network.half().state_dict())
+    (weights,) = open_folder(folder).load_weights()
+    assert all(torch.equal(weights[name], value.half().float()) for name, value in exact.items())
+    assert {value.dtype for value in weights.values()} == {torch.float32}
+    assert len({value.data_ptr() for value in weights.values()}) == len(dict(network.named_parameters()))
+
+
 def test_loaded_weights_survive_their_file(tmp_path: Path) -> None:
     folder = make_folder(tmp_path)
     (weights,) = open_folder(folder).load_weights()

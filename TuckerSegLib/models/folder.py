@@ -1,14 +1,15 @@
 """Opening the folder of a trained nnU-Net, and checking that it is whole."""
 
 import contextlib
-import copy
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ..errors import ModelError
 from .checkpoint import Checkpoint, read_checkpoint, sha256
@@ -117,11 +118,26 @@ def _mirror_axes(checkpoint: Checkpoint) -> tuple[int, ...] | None:
 
 
 def _load_weights(files: Sequence[Path]) -> list[Weights]:
-    """Copies, so that a file which is replaced or lost later cannot reach into a running network.
+    return [_copied(read_checkpoint(file)["network_weights"]) for file in files]
 
-    nnU-Net saves most weights under several names; the copies share their memory as the originals do.
+
+def _copied(weights: Mapping[str, Tensor]) -> Weights:
+    """The weights in single precision, whatever the file holds, so that half precision is only a way to store them.
+
+    They are copies, so that a file which is replaced or lost later cannot reach into a running network. nnU-Net saves
+    most weights under several names; the copies share their memory as the originals do.
     """
-    return [copy.deepcopy(read_checkpoint(file)["network_weights"]) for file in files]
+    copies: dict[Any, Tensor] = {}
+    for weight in weights.values():
+        if _place(weight) not in copies:
+            kind = torch.float32 if weight.is_floating_point() else weight.dtype
+            copies[_place(weight)] = weight.to(kind, copy=True)
+    return {name: copies[_place(weight)] for name, weight in weights.items()}
+
+
+def _place(tensor: Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
+    """Where in memory a tensor's values lie, and how."""
+    return tensor.data_ptr(), tensor.shape, tensor.stride()
 
 
 def _check(model: TrainedModel, checkpoints: Mapping[Path, Checkpoint]) -> None:
