@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pytest import approx, fixture, mark, raises
 from support.architectures import small
+from support.patches import smooth
 from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.budget import Seconds
@@ -30,12 +31,6 @@ from TuckerSegLib.progress import Progress
 from TuckerSegLib.store import Store
 
 FACTORS = (0.9, 0.7, 0.5, 0.3, 0.1)
-
-
-def smooth(count: int, seed: int) -> Tensor:
-    """Patches in which neighbours are alike, as in images."""
-    noise = torch.randn(count, 1, 16, 16, 16, generator=torch.Generator().manual_seed(seed))
-    return 3 * nn.functional.avg_pool3d(noise, 5, stride=1, padding=2)
 
 
 @fixture(scope="module")
@@ -199,7 +194,7 @@ def test_no_position_is_slower_than_the_published_level_or_the_one_above_and_non
         above = position.seconds
 
 
-def test_where_nothing_is_as_fast_the_published_ranks_are_kept(
+def test_where_nothing_else_is_as_fast_the_published_ranks_are_kept(
     layers: dict[str, Convolution], record: CalibrationRecord
 ) -> None:
     published = Relative(0.5, minimum=2).choose(layers)

@@ -7,7 +7,7 @@ are the published ones, and the budget is corrected until a choice is no slower 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from .allocation import Curve, allocate, curve
 from .budget import Seconds
@@ -92,30 +92,57 @@ def frontier(
     """The original network's position, then one for each of `factors` below 1, from the largest.
 
     None is slower than the one before it.
-    Where no choice is as fast as the published level, that level's ranks are the position's.
+    Where nothing that loses less is as fast as the published level, that level's ranks are the position's.
     """
     choice = Choice(layers, seconds, errors)
     factors = sorted((factor for factor in factors if factor < 1), reverse=True)
     published = {factor: Relative(factor, minimum).choose(layers) for factor in factors}
     taken = dict(zip((1.0, *factors), measure([{}, *published.values()]), strict=True))
     limits = _limits(taken)
+    known = [_Known({}, taken[1.0], 0.0)]
+    known += [_Known(ranks, taken[factor], choice.error(ranks)) for factor, ranks in published.items()]
     # The layers' sums are in proportion to whole networks' times, nearly the same at all ranks.
     scales = {factor: choice.seconds(published[factor]) / taken[factor] for factor in factors}
-    best: dict[float, Position] = {}
+    open_ones = factors
     for _ in range(_ROUNDS):
-        tried = {f: choice.within(limits[f] * scales[f] * (1 - _ROOM)) for f in factors if _is_open(best.get(f))}
-        if not tried:
-            break
+        tried = {factor: choice.within(limits[factor] * scales[factor] * (1 - _ROOM)) for factor in open_ones}
         for (factor, ranks), found in zip(tried.items(), measure(list(tried.values())), strict=True):
             scales[factor] = choice.seconds(ranks) / found
-            position = Position(factor, ranks, found, limits[factor], choice.error(ranks))
-            if found <= limits[factor] and (factor not in best or position.error < best[factor].error):
-                best[factor] = position
-    for factor in factors:
-        ranks = published[factor]
-        best.setdefault(factor, Position(factor, ranks, taken[factor], limits[factor], choice.error(ranks)))
-    original = Position(1.0, {}, taken[1.0], taken[1.0], 0.0)
-    return [original, *_falling([best[factor] for factor in factors])]
+            known.append(_Known(ranks, found, choice.error(ranks)))
+        open_ones = [factor for factor in open_ones if _is_open(_best(known, limits[factor]), limits[factor])]
+        if not open_ones:
+            break
+    return _positions(known, limits)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Ranks whose network was measured."""
+
+    ranks: RanksByName
+    seconds: float
+    error: float
+
+
+def _best(known: Sequence[_Known], limit: float) -> _Known:
+    """What loses least of all that is as fast; there is always the published level, or the one above."""
+    return min((one for one in known if one.seconds <= limit), key=lambda one: (one.error, one.seconds))
+
+
+def _is_open(best: _Known, limit: float) -> bool:
+    """Whether something better may be found."""
+    return best.error > 0 and best.seconds < (1 - _WORTH) * limit
+
+
+def _positions(known: Sequence[_Known], limits: Mapping[float, float]) -> list[Position]:
+    """The best within each limit, and within what the position above it takes."""
+    found: list[Position] = []
+    most = float("inf")
+    for factor, limit in limits.items():
+        best = _best(known, min(limit, most))
+        most = best.seconds
+        found.append(Position(factor, best.ranks, best.seconds, limit, best.error))
+    return found
 
 
 def _limits(taken: Mapping[float, float]) -> dict[float, float]:
@@ -125,21 +152,3 @@ def _limits(taken: Mapping[float, float]) -> dict[float, float]:
         least = min(least, taken[factor])
         limits[factor] = least
     return limits
-
-
-def _is_open(position: Position | None) -> bool:
-    """Whether something better may be found."""
-    return position is None or (position.seconds < (1 - _WORTH) * position.limit and position.error > 0)
-
-
-def _falling(positions: Sequence[Position]) -> list[Position]:
-    """For each limit the best of all that are found within it, and none slower than the one before."""
-    found: list[Position] = []
-    most = float("inf")
-    for position in positions:
-        limit = min(position.limit, most)
-        within = [other for other in positions if other.seconds <= limit] or [position]
-        best = min(within, key=lambda other: (other.error, other.seconds))
-        found.append(replace(best, factor=position.factor, limit=position.limit))
-        most = min(most, best.seconds)
-    return found

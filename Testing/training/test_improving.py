@@ -1,0 +1,92 @@
+"""Levels trained in turns from the original's answers: closer than before, never worse, and resumable."""
+
+# mypy: allow-untyped-calls
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from pytest import fixture, raises
+from support.architectures import small
+from support.patches import smooth
+from torch import Tensor, nn
+
+from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.errors import Cancelled
+from TuckerSegLib.progress import Progress
+from TuckerSegLib.training.improving import Improvement, Schedule
+
+SCHEDULE = Schedule(steps=6, warm_up=2, kept=0.5)
+
+
+def patches(random: np.random.Generator) -> Tensor:
+    return smooth(1, int(random.integers(1000)) + 10)[0]
+
+
+@fixture(scope="module")
+def original() -> nn.Module:
+    return small()
+
+
+@fixture(scope="module")
+def levels(original: nn.Module) -> dict[float, nn.Module]:
+    return {factor: Relative(factor, minimum=2).compress(original)[0] for factor in (0.7, 0.3)}
+
+
+def improvement(original: nn.Module, levels: dict[float, nn.Module], folder: Path) -> Improvement:
+    return Improvement(original, levels, patches, smooth(2, 1), folder, SCHEDULE)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return all(torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
+def test_every_level_gets_its_turn_and_comes_closer_to_the_original(
+    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+) -> None:
+    found = improvement(original, levels, tmp_path)
+    before = found.standings
+    found.train(6)
+    for factor, standing in found.standings.items():
+        assert standing.steps >= SCHEDULE.steps
+        assert standing.best <= before[factor].first
+        assert not same(found.level(factor), levels[factor]) or standing.best == standing.first
+    assert any(standing.best < standing.first for standing in found.standings.values())
+
+
+def test_what_was_learnt_is_there_the_next_time(
+    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+) -> None:
+    first = improvement(original, levels, tmp_path)
+    first.train(0.1)
+    again = improvement(original, levels, tmp_path)
+    assert again.standings == first.standings
+    assert any(standing.steps for standing in again.standings.values())
+    assert all(same(first.level(factor), again.level(factor)) for factor in levels)
+
+
+def test_a_level_of_other_ranks_starts_anew(
+    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+) -> None:
+    improvement(original, levels, tmp_path).train(0.1)
+    others = {factor: Relative(0.5, minimum=2).compress(original)[0] for factor in levels}
+    assert all(not standing.steps for standing in improvement(original, others, tmp_path).standings.values())
+
+
+def test_a_damaged_file_is_not_gone_on_from(
+    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+) -> None:
+    improvement(original, levels, tmp_path).train(0.1)
+    for file in tmp_path.iterdir():
+        file.write_bytes(b"nothing")
+    assert all(not standing.steps for standing in improvement(original, levels, tmp_path).standings.values())
+
+
+def test_whoever_is_told_of_the_progress_can_stop_it(
+    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+) -> None:
+    progress = Progress()
+    progress.cancel()
+    with raises(Cancelled):
+        improvement(original, levels, tmp_path).train(100, progress)
