@@ -42,7 +42,10 @@ class Calibrations:
         self._model, self._cache = model, cache
 
     def known(self) -> bool:
-        """Whether there is a record of every fold."""
+        """Whether there is a record of every fold; weights are read only where there is any record at all."""
+        shipped, kept = sample_model_folder() / FILE, (self._cache.folder / FOLDER).glob("*.safetensors")
+        if not shipped.is_file() and next(kept, None) is None:
+            return False
         return all(self._kept(digest(weights)) for weights in self._model.load_weights())
 
     def gather(self, progress: Progress) -> None:
