@@ -9,7 +9,7 @@ Importing it is quick and needs no PyTorch: each function imports what it needs 
 it is asked for. Research software, not a medical device.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -24,10 +24,12 @@ from .errors import (
     TuckerSegError,
     WorkerError,
 )
+from .version import VERSION
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
 
+    from .cohorts.results import ScanResult
     from .progress import Event, Progress
     from .segmentation.compression import CompressedFile
     from .segmentation.request import Request
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from .worker.client import Client
 
     Image = str | Path | Sequence[str | Path] | Volume | sitk.Image
+
+__version__ = VERSION
 
 __all__ = [
     "Cancelled",
@@ -55,6 +59,8 @@ __all__ = [
     "TuckerSegError",
     "Volume",
     "WorkerError",
+    "__version__",
+    "cohort",
     "compress",
     "installed_models",
     "levels",
@@ -93,8 +99,8 @@ def segment(
     Args:
         image: a file, a DICOM folder, several of them (one a channel), a `Volume` or a SimpleITK image.
         progress: told how far the run is, as `Event`; a `Progress` can cancel it as well.
-        options: the fields of `Request` by name: model, factor, device, engine, structures, exact_ranks, folds and
-            fit_to_scan.
+        options: the fields of `Request` by name: model, factor, device, engine, structures, exact_ranks, folds, step,
+            mirroring, remove_small_blobs, fit_to_scan, at_least and threads.
 
     Raises:
         InputError: the image or an option cannot be used.
@@ -147,6 +153,34 @@ def compress(model: "str | Path", output: "str | Path", policy: str = "relative"
     from .segmentation.compression import compress_to_file
 
     return compress_to_file(model, output, policy, **options)
+
+
+def cohort(
+    inputs: "str | Path", results: "str | Path", *, workers: int | None = None, scheduler: str = "", **options: Any
+) -> "Iterator[ScanResult]":
+    """Segment every scan of a folder, table or archive, as `tuckerseg cohort run`; the same call goes on after a break.
+
+    The results come as they are made, those of earlier calls last. What is not taken is not made. In a script the call
+    belongs below `if __name__ == "__main__":`, as does everything that starts processes.
+
+    Args:
+        inputs: a folder, a .csv, .tsv or .parquet table with the columns "id" and "image", or a query of an archive,
+            such as "https://pacs.example.org/dicom-web?Modality=CT".
+        results: the folder for the results.
+        workers: how many; as many as fit into this computer otherwise.
+        scheduler: the address of a Dask cluster, in place of workers on this computer.
+        options: as for `segment`, and suffix, standard_names and straighten as in the shell.
+
+    Raises:
+        InputError, ModelError, OutputError: an option or the folder cannot be used; no scan's fault raises anything.
+        WorkerError: the scheduler cannot be reached or is gone.
+    """
+    from .cohorts.packages import check_packages
+
+    check_packages()
+    from .cohorts.results import results_of
+
+    return results_of(inputs, Path(results), workers, scheduler, options)
 
 
 def levels(model: "str | Path" = "sample", measure: bool = False) -> "Sequence[Level]":

@@ -20,6 +20,19 @@ class ModelError(TuckerSegError):
     """A model folder, checkpoint or compressed file that cannot be used."""
 
 
+class WeightsError(ModelError):
+    """Weights or a licence number of TotalSegmentator's that are missing, of which `task` says whose they are."""
+
+    task: str = ""
+
+    @classmethod
+    def of(cls, task: str, sentence: str) -> "WeightsError":
+        """The error with this sentence about the weights of `task`."""
+        error = cls(sentence)
+        error.task = task
+        return error
+
+
 class OutputError(TuckerSegError):
     """A place that results cannot be written to."""
 
@@ -52,6 +65,10 @@ _SIGNS_OF_LACK_OF_MEMORY = (
     f"error code: <{_PAGING_FILE_IS_TOO_SMALL}>",
     "alloc_failed",  # cuDNN and cuBLAS
     "invalid buffer size",  # Apple's Metal
+    "memoryerror",  # Python, in a traceback
+    "failed to map segment",  # the system's loader, of a library
+    "unable to allocate",  # NumPy
+    "memory allocation",  # OpenBLAS, which goes on with "still failed"
 )
 """What systems and libraries write, in lower case."""
 
@@ -62,8 +79,13 @@ def is_lack_of_memory(error: BaseException) -> bool:
         return True
     if getattr(error, "winerror", None) == _PAGING_FILE_IS_TOO_SMALL:
         return True
-    text = str(error).lower()
-    return any(sign in text for sign in _SIGNS_OF_LACK_OF_MEMORY)
+    return says_lack_of_memory(str(error))
+
+
+def says_lack_of_memory(text: str) -> bool:
+    """Whether what systems and libraries wrote says that memory ran out."""
+    lowered = text.lower()
+    return any(sign in lowered for sign in _SIGNS_OF_LACK_OF_MEMORY)
 
 
 def suggestion(word: str, known: Sequence[str], otherwise: str) -> str:

@@ -13,10 +13,14 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+from .errors import InputError
+from .renaming import renamed
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,12 @@ _LONG_AGO = 3600
 """Seconds after which a hidden file that has no lock, as earlier versions wrote, is nobody's any more."""
 
 _FOLDER = "engines"
+
+_CHOICES = "choices"
+"""The folder of choices. They take no room, and others would give other results: nothing removes them by itself."""
+
+CHOICES_VARIABLE = "TUCKERSEG_CHOICES"
+"""Names a file that holds choices, in place of those that this computer made or would make."""
 
 _LIMIT = 3_000_000_000
 """Bytes that all files of a `Store` may take together."""
@@ -82,7 +92,7 @@ class LruFolder:
             partial.chmod(mode)  # that of the user's other files, whatever the writer gave it
             with partial.open("r+b") as file:
                 os.fsync(file.fileno())
-            os.replace(partial, self.path / name)
+            renamed(partial, self.path / name)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -157,7 +167,60 @@ class Store:
     """
 
     def __init__(self, cache: Path) -> None:
-        self._files = LruFolder(cache / _FOLDER)
+        self._files, self._choices = LruFolder(cache / _FOLDER), LruFolder(cache / _CHOICES)
+        self.chosen: dict[str, Json] = {}
+        """The choices that were asked for or made so far, which together with the request decide a result."""
+
+    def choice(self, key: str) -> Json | None:
+        """What was chosen under `key`, in the file that `CHOICES_VARIABLE` names or on this computer.
+
+        Raises:
+            InputError: there is such a file, and it cannot be used.
+        """
+        found = self._pinned.get(key) or self._kept_choice(key)
+        if found is not None:
+            self.chosen[key] = found
+        return found
+
+    def choose(self, key: str, content: Mapping[str, Any]) -> Json:
+        """Keep a choice for good, and give back the one that holds: that of another process, if it was there first.
+
+        Raises:
+            InputError: as `choice`.
+        """
+        if self._pinned:
+            _log.warning(
+                "The choices in %s do not hold for all of this run, which was made on another computer, by other "
+                "versions, or of another model or level: what they lack was chosen here.",
+                os.environ[CHOICES_VARIABLE],
+            )
+        name, found = _name(key), dict(content)
+        try:
+            with self._choices.locked(name, _SECONDS_TO_WAIT):
+                kept = self._kept_choice(key)
+                if kept is None:
+                    with self._choices.written(name) as partial:
+                        partial.write_text(json.dumps({key: found}))
+                found = kept or found
+        except OSError as error:
+            _log.warning("Nothing could be kept in %s (%s).", self._choices.path, error.strerror or error)
+        self.chosen[key] = found
+        return found
+
+    def forget_choices(self) -> int:
+        """Remove the choices made on this computer, so that they are made anew; bytes freed."""
+        return self._choices.clear()
+
+    @cached_property
+    def _pinned(self) -> dict[str, Json]:
+        named = os.environ.get(CHOICES_VARIABLE)
+        return _choices_in(Path(named)) if named else {}
+
+    def _kept_choice(self, key: str) -> Json | None:
+        with contextlib.suppress(OSError, ValueError, RecursionError, AttributeError):
+            found = json.loads((self._choices.path / _name(key)).read_bytes()).get(key)
+            return found if isinstance(found, dict) else None
+        return None
 
     def read(self, key: str) -> bytes | None:
         """What was written under `key`, now marked as used; None where there is nothing, or nothing readable."""
@@ -215,3 +278,18 @@ def _found(paths: Iterator[Path]) -> Iterator[File]:
             status = path.stat()
             inside = [part.stat().st_size for part in path.glob("*")] if path.is_dir() else [status.st_size]
             yield File(path, sum(inside), status.st_mtime)
+
+
+def _choices_in(path: Path) -> dict[str, Json]:
+    """The choices in a file: those of a result, or the whole account of a run, of one scan or of many."""
+    try:
+        if not path.is_file():
+            raise OSError("no such file")
+        content = json.loads(path.read_bytes())
+        runs = content.get("segmentations", [content])
+        found = {key: one for run in runs for key, one in run.get("choices", run).items()}
+        if found and all(isinstance(one, dict) for one in found.values()):
+            return found
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}, which {CHOICES_VARIABLE} names, holds no choices that can be read.") from error
+    raise InputError(f"{path}, which {CHOICES_VARIABLE} names, holds no choices of a run.")

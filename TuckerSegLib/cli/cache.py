@@ -1,12 +1,10 @@
 """`tuckerseg cache`: the compressed networks that are kept on this computer."""
 
-import re
 from typing import Annotated
 
 import typer
 
-from ..errors import InputError
-from .options import Json
+from .options import Json, bytes_of
 
 app = typer.Typer(help="The compressed networks kept on this computer.", no_args_is_help=True)
 
@@ -29,13 +27,19 @@ def cache_list(as_json: Json = False) -> None:
 
 
 @app.command("clear")
-def cache_clear(as_json: Json = False) -> None:
+def cache_clear(
+    choices: Annotated[
+        bool, typer.Option("--choices", help="Also what was found to be fastest here: made anew, it may differ.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Remove all compressed networks and what engines made of them; they are made again when they are needed."""
     from ..models.cache import Cache
     from ..store import Store
     from . import console
 
-    freed = Cache().clear() + Store(Cache().folder).clear()
+    store = Store(Cache().folder)
+    freed = Cache().clear() + store.clear() + (store.forget_choices() if choices else 0)
     if as_json:
         console.write_json({"freed": freed})
     else:
@@ -63,15 +67,8 @@ def cache_limit(
     from . import console
 
     cache = Cache()
-    cache.limit = _bytes(limit)
+    cache.limit = bytes_of(limit)
     if as_json:
         console.write_json({"limit": cache.limit})
     else:
         print(f"at most {console.size(cache.limit)}")
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"\s*([\d.]+)\s*([kMGT]?)B?\s*", text)
-    if not match or match[1].count(".") > 1:
-        raise InputError(f"{text} is no size: write it like 500MB or 2GB.")
-    return int(float(match[1]) * 1000 ** " kMGT".index(match[2] or " "))

@@ -33,7 +33,7 @@ def levels(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show what each level of compression costs a model."""
+    """Show what each level of compression costs a model; seconds and agreement once it is prepared and measured."""
     from ..segmentation.session import Session
     from . import console
 
@@ -46,15 +46,17 @@ def levels(
     rows = [
         (
             f"{x.factor:g}",
+            "unknown" if x.seconds is None else f"{x.seconds:.3f}",
+            "unknown" if x.times_faster is None else f"{x.times_faster:.1f}",
+            "unknown" if x.agreement is None else f"{x.agreement:.3f}",
             f"{x.parameters:,}",
             f"{x.parameters_removed:.1%}",
             f"{x.gflops:.2f}",
             f"{x.flops_removed:.1%}",
-            "unknown" if x.agreement is None else f"{x.agreement:.3f}",
         )
         for x in found.levels
     ]
-    columns = ("Factor", "Parameters", "Removed", "GFLOPs", "Removed", "Agreement")
+    columns = ("Factor", "Seconds", "Times faster", "Agreement", "Parameters", "Removed", "GFLOPs", "Removed")
     seen = " x ".join(map(str, found.patch)) if found.patch else "each network"
     console.write_table(f"{found.model}, one patch of {seen}", columns, rows)
 
@@ -67,6 +69,13 @@ def prepare(
     give: Annotated[
         Path | None, typer.Option("--export", help="Write what was learnt to this file: statistics, no images.")
     ] = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Option("--images", help="Files or folders to learn from, not phantoms (may be repeated); no labels."),
+    ] = None,
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0, help="Improve: train all positions further for so long; resumable.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Prepare a model: every position is then as fast as the published level, and loses the least that it can."""
@@ -77,7 +86,7 @@ def prepare(
     with console.json_alone(as_json), console.progress_bar() as progress:
         if take:
             session.import_calibration(model, take)
-        prepared = session.prepare(model, progress)
+        prepared = session.prepare(model, progress, images=images or (), minutes=minutes)
         if give:
             session.export_calibration(model, give)
     if as_json:

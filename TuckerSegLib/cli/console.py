@@ -31,6 +31,7 @@ _STAGES = {
     "calibrate": "Looking at what the network answers",
     "compress": "Compressing the network",
     "download": "Downloading",
+    "nnunet": "Segmenting by nnU-Net",
     "images": "Preprocessing the images",
     "train": "Training",
     "preprocess": "Preparing the image",
@@ -38,6 +39,7 @@ _STAGES = {
     "check": "Checking against the original network",
     "postprocess": "Resampling the labels",
     "resample": "Resampling",
+    "report": "Drawing unusual scans",
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +10,16 @@ import typer
 
 from ..errors import Cancelled, InputError, NotEnoughMemory, OutputError, WorkerError
 from ..segmentation.request import Request
-from ..volumes.output import DICOM_SUFFIX, LABEL_MAP_SUFFIXES, SEGMENTATION_SUFFIX, SUFFIXES, check_images_stay
-from .options import Fold, Json, Model, folds_of, of_request
+from ..volumes.dicom.results.besides import Besides
+from ..volumes.output import (
+    DICOM_SUFFIX,
+    LABEL_MAP_SUFFIXES,
+    SEGMENTATION_SUFFIX,
+    SUFFIXES,
+    check_images_stay,
+    make_folder,
+)
+from .options import Json, request_of, takes
 from .summaries import Summary, show, summary_of
 
 if TYPE_CHECKING:
@@ -31,10 +39,11 @@ class Scan:
 
     channels: Sequence[Path]
     output: Path
-    statistics: Path | None = None
+    besides: Besides = field(default_factory=Besides)
     straighten: bool = False
 
 
+@takes(request=request_of)
 def segment(
     images: Annotated[list[Path], typer.Argument(metavar="INPUT", help="NIfTI, NRRD, MetaImage, DICOM folders.")],
     output: Annotated[
@@ -45,22 +54,23 @@ def segment(
             "or a folder for many.",
         ),
     ],
-    model: Model = Request.model,
-    factor: Annotated[float, of_request("factor", "--factor", "-f")] = Request.factor,
-    device: Annotated[str, of_request("device", "--device")] = Request.device,
-    engine: Annotated[str, of_request("engine", "--engine")] = Request.engine,
+    request: Request,
     channel: Annotated[list[Path] | None, typer.Option(help="A further input channel (may be repeated).")] = None,
-    fold: Fold = None,
-    roi_subset: Annotated[str, of_request("structures", "--roi-subset")] = "",
     standard_names: Annotated[bool, typer.Option(help='Name segments "right kidney", not kidney_right.')] = False,
     suffix: Annotated[str, typer.Option(help="Of the files in an output folder.")] = SEGMENTATION_SUFFIX,
-    exact_ranks: Annotated[bool, of_request("exact_ranks", "--exact-ranks")] = Request.exact_ranks,
-    fit: Annotated[bool, of_request("fit_to_scan", "--fit")] = Request.fit_to_scan,
     statistics: Annotated[
         Path | None,
         typer.Option(
             help="A .csv or .json file for volume and intensities of each structure; with a folder, its ending."
         ),
+    ] = None,
+    rtstruct: Annotated[
+        Path | None,
+        typer.Option(help="A .dcm file for the outlines as a radiotherapy structure set; with a folder, its ending."),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A .dcm file for a structured report on a .dcm OUTPUT; with a folder, its ending."),
     ] = None,
     straighten: Annotated[
         bool, typer.Option("--straighten", help="Resample DICOM series that are tilted or unevenly spaced.")
@@ -73,23 +83,14 @@ def segment(
     """Segment a volume, or several into a folder."""
     from . import console
 
-    request = Request(
-        model,
-        factor,
-        device,
-        engine,
-        structures=[name.strip() for name in roi_subset.split(",") if name.strip()],
-        exact_ranks=exact_ranks,
-        folds=folds_of(fold),
-        fit_to_scan=fit,
-    )
+    besides = Besides(statistics, rtstruct, report)
     with console.json_alone(as_json):
         if len(images) == 1 and not output.is_dir():
-            scan = _into_file(Scan([images[0], *(channel or [])], output, statistics, straighten))
-            summary = _segment_file(scan, request, standard_names, in_process)
+            scan = checked(Scan([images[0], *(channel or [])], output, besides, straighten))
+            summary = segment_file(scan, request, standard_names, in_process)
         else:
             scans = [
-                _into_file(replace(scan, straighten=straighten, statistics=_beside(scan.output, suffix, statistics)))
+                checked(replace(scan, straighten=straighten, besides=_beside(scan.output, suffix, besides)))
                 for scan in _into_folder(images, output, suffix, channel or [])
             ]
             summary = _segment_folder(scans, request, standard_names, in_process)
@@ -101,20 +102,21 @@ def segment(
         raise typer.Exit(2)
 
 
-def _into_file(scan: Scan) -> Scan:
-    """The scan, if what it gives can be written."""
+def checked(scan: Scan) -> Scan:
+    """The scan, if what it gives can be written.
+
+    Raises:
+        InputError, OutputError: it cannot.
+    """
     from ..volumes.files import check_output
-    from ..volumes.statistics import check_statistics
 
     check_output(scan.output, scan.channels, scan.straighten)
-    if scan.statistics:
-        check_statistics(scan.statistics)
+    scan.besides.check(scan.output, scan.channels, scan.straighten)
     return scan
 
 
-def _beside(output: Path, suffix: str, statistics: Path | None) -> Path | None:
-    """Where the statistics of one of many scans go: `ct.statistics.csv` beside `ct.seg.nrrd`."""
-    return output.with_name(f"{output.name.removesuffix(suffix)}.{statistics.name}") if statistics else None
+def _beside(output: Path, suffix: str, besides: Besides) -> Besides:
+    return besides.named_after(output.with_name(output.name.removesuffix(suffix)))
 
 
 def _into_folder(images: Sequence[Path], folder: Path, suffix: str, channels: Sequence[Path]) -> list[Scan]:
@@ -128,10 +130,7 @@ def _into_folder(images: Sequence[Path], folder: Path, suffix: str, channels: Se
         if output in outputs[:index]:
             first = images[outputs.index(output)]
             raise InputError(f"{first} and {images[index]} would both become {output}: rename one of them.")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    make_folder(folder)
     for output in outputs:
         check_images_stay(output, images)
     return [Scan([image], output) for image, output in zip(images, outputs, strict=True)]
@@ -142,7 +141,12 @@ def _stem(image: Path) -> str:
     return image.name[: -len(suffix)] if suffix else image.resolve().name
 
 
-def _segment_file(scan: Scan, request: Request, standard_names: bool, in_process: bool) -> Summary:
+def segment_file(scan: Scan, request: Request, standard_names: bool, in_process: bool = False) -> Summary:
+    """Segment a scan, write what is wanted of it, and say how it went.
+
+    Raises:
+        TuckerSegError: as `Session.segment`, or a result cannot be written.
+    """
     from . import console
 
     try:
@@ -174,13 +178,12 @@ def _segment_folder(scans: Sequence[Scan], request: Request, standard_names: boo
 
 def _segment(segmenter: Segmenter, scan: Scan, request: Request, standard_names: bool, progress: "Progress") -> Summary:
     from ..volumes.files import read_volume
-    from ..volumes.statistics import statistics, write_statistics
 
     image = read_volume(scan.channels, scan.straighten)
     finished = segmenter(image, request, progress)
     finished.save(scan.output, standard_names, scan.channels[0])
-    if scan.statistics:
-        write_statistics(statistics(image, finished.label_map), scan.statistics)
+    besides, algorithm = scan.besides, finished.algorithm
+    besides.write(image, finished.label_map, scan.output, scan.channels, algorithm, standard_names)
     return summary_of(finished, scan.output)
 
 

@@ -3,11 +3,18 @@
 A position of factor f is a time: that of the published level `Relative(f)` on this computer, or of the position above
 where that is less. Within it each layer stays whole or is decomposed at any ranks, by its own seconds and errors
 (`allocation`). The sum of layers' seconds is near the network's, not equal to it: so whole networks are measured, as
-are the published ones, and the budget is corrected until a choice is no slower than the level it takes the place of.
+are the published ones, for budgets from one end of the slider to the other, and each position takes the best of them
+that is as fast as it has to be.
 """
 
+import hashlib
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
 
 from .allocation import Curve, allocate, curve
 from .budget import Seconds
@@ -16,15 +23,24 @@ from .spectra import Values
 from .tucker import Convolution, Ranks
 
 RanksByName = Mapping[str, Ranks]
+
+
+def digest_of(ranks: RanksByName) -> str:
+    """A name for a choice of ranks."""
+    return hashlib.sha256(json.dumps(ranks, sort_keys=True).encode()).hexdigest()[:16]
+
+
 Measure = Callable[[Sequence[RanksByName]], Sequence[float]]
 """Seconds that whole networks take at these ranks, measured in turns, so that they can be compared."""
 
-_ROUNDS = 3
-"""Rounds in which whole networks are measured, at most."""
-_ROOM = 0.01
-"""The share of a budget that is left free, as times differ from one measurement to the next."""
-_WORTH = 0.08
-"""The share of a budget that has to be left over for another round to be worth its while."""
+_APART = 1.12
+"""The first budgets lie this factor apart, from the slowest published level's seconds to less than the fastest's."""
+_ROOMS = (0.01, 0.04)
+"""The share of a limit that is left free in each of the rounds that follow, as times differ from one to the next."""
+_WORTH = 0.05
+"""The share of a limit that has to be left over for another round to be worth its while."""
+_AT_ONCE = 6
+"""Networks that are measured in turns, besides those that they are compared with: all of them need memory."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,14 @@ class Position:
     seconds: float
     limit: float
     error: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Ranks whose level was trained after it had been made, and the share of its error that is left."""
+
+    ranks: RanksByName
+    left: float
 
 
 class Choice:
@@ -88,6 +112,7 @@ def frontier(
     factors: Sequence[float],
     measure: Measure,
     minimum: int = 8,
+    trained: Sequence[Trained] = (),
 ) -> list[Position]:
     """The original network's position, then one for each of `factors` below 1, from the largest.
 
@@ -97,40 +122,127 @@ def frontier(
     choice = Choice(layers, seconds, errors)
     factors = sorted((factor for factor in factors if factor < 1), reverse=True)
     published = {factor: Relative(factor, minimum).choose(layers) for factor in factors}
-    taken = dict(zip((1.0, *factors), measure([{}, *published.values()]), strict=True))
+    at_once = measure([{}, *published.values(), *(one.ranks for one in trained)])
+    taken = dict(zip((1.0, *factors), at_once, strict=False))
     limits = _limits(taken)
     known = [_Known({}, taken[1.0], 0.0)]
     known += [_Known(ranks, taken[factor], choice.error(ranks)) for factor, ranks in published.items()]
-    # The layers' sums are in proportion to whole networks' times, nearly the same at all ranks.
-    scales = {factor: choice.seconds(published[factor]) / taken[factor] for factor in factors}
-    open_ones = factors
-    for _ in range(_ROUNDS):
-        tried = {factor: choice.within(limits[factor] * scales[factor] * (1 - _ROOM)) for factor in open_ones}
-        for (factor, ranks), found in zip(tried.items(), measure(list(tried.values())), strict=True):
-            scales[factor] = choice.seconds(ranks) / found
-            known.append(_Known(ranks, found, choice.error(ranks)))
-        open_ones = [factor for factor in open_ones if _is_open(_best(known, limits[factor]), limits[factor])]
-        if not open_ones:
-            break
-    return _positions(known, limits)
+    known += [
+        _Known(one.ranks, found, choice.error(one.ranks) * one.left)
+        for one, found in zip(trained, at_once[len(taken) :], strict=True)
+    ]
+    ends = factors[:: max(1, len(factors) - 1)]
+    measure_again = _as_before(measure, [published[end] for end in ends], [taken[end] for end in ends])
+    found = _search(choice, {factor: limits[factor] for factor in factors}, measure_again, known)
+    return _positions([*known, *_confirmed(known, found, limits, measure_again)], limits)
+
+
+def _search(
+    choice: Choice, limits: Mapping[float, float], measure: Measure, known: Sequence["_Known"]
+) -> list["_Known"]:
+    """The best choices for budgets from end to end, then for limits that what is `known` does not use up.
+
+    Whatever was measured for one limit may be the best for another: chance in one measurement then costs little.
+    """
+    found = _tried(choice, _grid(limits), measure, known)
+    for room in _ROOMS:
+        together = [*known, *found]
+        budgets = [limit * (1 - room) for limit in limits.values() if _is_open(together, limit)]
+        found += _tried(choice, budgets, measure, together)
+    return found
+
+
+def _confirmed(
+    known: Sequence["_Known"], found: Sequence["_Known"], limits: Mapping[float, float], measure: Measure
+) -> list["_Known"]:
+    """`found` with the longer time of two where a position would have it: the best of many is often a lucky time."""
+    by_name = {one.name: one for one in found}
+    while doubted := _doubted(known, list(by_name.values()), limits):
+        for one, seconds in zip(doubted, measure([one.ranks for one in doubted]), strict=True):
+            by_name[one.name] = replace(one, seconds=max(one.seconds, seconds), is_confirmed=True)
+    return list(by_name.values())
+
+
+def _doubted(known: Sequence["_Known"], found: Sequence["_Known"], limits: Mapping[float, float]) -> list["_Known"]:
+    """Those of `found` that positions would have and that were measured once."""
+    chosen = {digest_of(position.ranks) for position in _positions([*known, *found], limits)}
+    return [one for one in found if one.name in chosen and not one.is_confirmed]
+
+
+def _grid(limits: Mapping[float, float]) -> list[float]:
+    """Seconds from the largest of the limits to below the smallest."""
+    most, least = max(limits.values(), default=0.0), min(limits.values(), default=0.0)
+    count = 2 + int(math.log(most / least) / math.log(_APART)) if least else 0
+    return [most / _APART**number for number in range(count)]
+
+
+def _tried(choice: Choice, budgets: Sequence[float], measure: Measure, known: Sequence["_Known"]) -> list["_Known"]:
+    """The best choices of layers for these seconds of the whole network that are not `known` yet."""
+    seen = {one.name for one in known}
+    tried = {digest_of(ranks): ranks for ranks in (choice.within(_sum_at(choice, known, one)) for one in budgets)}
+    new = [ranks for name, ranks in tried.items() if name not in seen]
+    return [_Known(ranks, taken, choice.error(ranks)) for ranks, taken in zip(new, measure(new), strict=True)]
+
+
+def _sum_at(choice: Choice, known: Sequence["_Known"], seconds: float) -> float:
+    """What the layers' own seconds come to where the whole network takes `seconds`, by networks that were measured.
+
+    The one is in proportion to the other, nearly the same at all ranks.
+    """
+    in_order = sorted(known, key=lambda one: one.seconds)
+    scales = [choice.seconds(one.ranks) / one.seconds for one in in_order]
+    return seconds * float(np.interp(seconds, [one.seconds for one in in_order], scales))
+
+
+def _as_before(measure: Measure, references: Sequence[RanksByName], taken: Sequence[float]) -> Measure:
+    """Measures together with networks that took as long before, as a computer is busier at some times than at others.
+
+    The seconds are those that the computer would have needed at the time of the references' own.
+    """
+
+    def measured(ranks: Sequence[RanksByName]) -> list[float]:
+        found: list[float] = []
+        for start in range(0, len(ranks), _AT_ONCE):
+            few = ranks[start : start + _AT_ONCE]
+            together = measure([*few, *references])
+            busier = sum(now / before for now, before in zip(together[len(few) :], taken, strict=True)) / len(taken)
+            found += [one / busier for one in together[: len(few)]]
+        return found
+
+    return measured
 
 
 @dataclass(frozen=True)
 class _Known:
-    """Ranks whose network was measured."""
+    """Ranks whose network was measured, once or again."""
 
     ranks: RanksByName
     seconds: float
     error: float
+    is_confirmed: bool = False
+
+    @cached_property
+    def name(self) -> str:
+        return digest_of(self.ranks)
 
 
 def _best(known: Sequence[_Known], limit: float) -> _Known:
     """What loses least of all that is as fast; there is always the published level, or the one above."""
-    return min((one for one in known if one.seconds <= limit), key=lambda one: (one.error, one.seconds))
+    return min((one for one in _merged(known) if one.seconds <= limit), key=lambda one: (one.error, one.seconds))
 
 
-def _is_open(best: _Known, limit: float) -> bool:
-    """Whether something better may be found."""
+def _merged(known: Sequence[_Known]) -> list[_Known]:
+    """Each choice of ranks once, with the least that it was seen to take and to lose."""
+    found: dict[str, _Known] = {}
+    for one in known:
+        other = found.get(one.name, one)
+        found[one.name] = _Known(one.ranks, min(one.seconds, other.seconds), min(one.error, other.error))
+    return list(found.values())
+
+
+def _is_open(known: Sequence[_Known], limit: float) -> bool:
+    """Whether something better may be found, as much of the time is left."""
+    best = _best(known, limit)
     return best.error > 0 and best.seconds < (1 - _WORTH) * limit
 
 

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import Tensor
@@ -12,28 +11,34 @@ from torch import Tensor
 from ..errors import InputError, TuckerSegError, is_lack_of_memory
 from ..progress import Progress
 from ..store import Store
+from ..version import version_of
 from .base import Engine, Prepared, Source
 from .devices import devices
 from .fused.engine import FusedEngine
+from .gpu.engine import GpuEngine
 from .memory import give_back
 from .names import NAMES
 from .openvino import OpenVinoEngine
-from .timing.processor import circumstances
+from .timing.bench import Bench, bench_on, clock_of
+from .timing.processor import CPU, circumstances
 from .timing.stopwatch import shortest_seconds
 from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 3
+_FORMAT = 4
 """Changes when our own engines become faster."""
 
-_PACKAGES = ("llvmlite", "openvino")
+_NEAR = 0.1
+"""Engines whose times differ by no more than this share count as equally fast, and the one that is tried first runs."""
+
+_PACKAGES = ("llvmlite", "openvino", "triton")
 """Packages whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:
     """All there are, the one that is there for every network last."""
-    return FusedEngine(store), OpenVinoEngine(store), TorchEngine()
+    return FusedEngine(), GpuEngine(), OpenVinoEngine(store), TorchEngine()
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,8 @@ class Choice:
     """The engines that may run networks on a device, in the order in which they are tried.
 
     Attributes:
-        by_speed: whether the fastest of them is to be found and tried first.
+        by_speed: whether the fastest of them is to be tried first.
+        ordered: whether it is known to be the first of them, so that nothing has to be measured.
         store: where it is kept which is the fastest.
         instead: what takes over where the device itself fails; None where the user named the device.
     """
@@ -51,6 +57,7 @@ class Choice:
     by_speed: bool
     store: Store
     instead: "Choice | None" = None
+    ordered: bool = False
 
     @property
     def is_reference(self) -> bool:
@@ -62,6 +69,15 @@ class Choice:
         """Whether ranks can be tuned to the engine that is tried first."""
         return self.order[0].has_layer_times
 
+    @property
+    def bench(self) -> Bench:
+        """Where layers are timed for the engine that is tried first."""
+        return bench_on(self.device)
+
+    def led_by(self, engine: str) -> "Choice":
+        """The same engines with this one tried first, as it is known to be fast."""
+        return replace(self, order=tuple(_beginning_with(engine, self.order)), by_speed=True, ordered=True)
+
     def prepare(self, folds: Sequence[Source], progress: Progress | None = None) -> Sequence[Prepared]:
         """A model's folds, each prepared by the first engine that can; a warning tells which could not.
 
@@ -71,7 +87,7 @@ class Choice:
             Cancelled: `progress` was cancelled.
         """
         progress = progress or Progress()
-        if not self.by_speed or len(self.order) == 1:
+        if not self.by_speed or self.ordered or len(self.order) == 1:
             return _all(folds, self.device, self.order, progress)
         order, measured = _fastest_first(folds[0], self.device, self.order, self.store, progress)
         return [*measured, *_all(folds[len(measured) :], self.device, order, progress)]
@@ -84,10 +100,17 @@ def choice(engine: str, device: str, store: Store) -> Choice:
         InputError: there is no such device here, no such engine, or it does not run on the device.
     """
     found: Choice | None = None
-    for where in reversed(devices(device)):
+    for where in reversed(_devices(engine, device, store)):
         found = Choice(where, tuple(_order(engine, engines(store), where)), engine == "auto", store, found)
     assert found is not None
     return found
+
+
+def _devices(engine: str, device: str, store: Store) -> list[torch.device]:
+    """What `device` may mean; where that is left to us, only what the engine runs on."""
+    found = devices(device)
+    suited = [one for one in found if any(e.name == engine and e.supports(one) for e in engines(store))]
+    return suited if suited and device == "auto" and engine != "auto" else found
 
 
 class ReplacedOnFailure:
@@ -155,29 +178,22 @@ def _fastest_first(
     source: Source, device: torch.device, order: Sequence[Engine], store: Store, progress: Progress
 ) -> tuple[Sequence[Engine], list[ReplacedOnFailure]]:
     """The engines by their speed, measured once for each computer and network; and the network, if it was just now."""
-    key = f"fastest {_circumstances(order)} {source.patch} {source.key}"
-    known = (store.read_json(key) or {}).get("engine")
+    key = f"fastest {_circumstances(order, device)} {source.patch} {source.key}"
+    known = (store.choice(key) or {}).get("engine")
     if known in [engine.name for engine in order]:
         return _beginning_with(known, order), []
     progress.stage("measure")
     fastest, seconds = _timed(source, device, order, progress)
-    store.write_json(key, {"engine": fastest.engine, "seconds": seconds})
     _log.info("%s runs this network fastest on this computer, by seconds a patch: %s", fastest.engine, seconds)
-    return _beginning_with(fastest.engine, order), [fastest]
+    chosen = store.choose(key, {"engine": fastest.engine, "seconds": seconds})["engine"]
+    return _beginning_with(chosen, order), [fastest] if fastest.engine == chosen else []
 
 
-def _circumstances(order: Sequence[Engine]) -> str:
+def _circumstances(order: Sequence[Engine], device: torch.device = CPU) -> str:
     """What a choice once made depends on: the computer, how much of it is ours, and what can be chosen from."""
     names = [engine.name for engine in order]
-    versions = {package: _version(package) for package in _PACKAGES}
-    return f"{_FORMAT} {circumstances()} {names} {versions}"
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
+    versions = {package: version_of(package) for package in _PACKAGES}
+    return f"{_FORMAT} {circumstances(device)} {names} {versions}"
 
 
 def _timed(
@@ -185,7 +201,8 @@ def _timed(
 ) -> tuple[ReplacedOnFailure, dict[str, float]]:
     """The network as the engine prepares it that runs it fastest, and the seconds of all.
 
-    Two at a time, the faster so far and the next, as what they hold between them may be all that a computer has.
+    Two at a time, the faster so far and the next, as what they hold between them may be all that a computer has. The
+    next one has to be faster by more than what load may change, so that the same computer chooses the same again.
     """
     patch = torch.randn(1, *source.patch, device=device)
     fastest: ReplacedOnFailure | None = None
@@ -198,9 +215,11 @@ def _timed(
             fastest = network
         elif network.engine not in (fastest.engine, *seconds):
             rivals = (fastest, network)
-            taken = shortest_seconds([partial(rival, patch) for rival in rivals], progress.check, give_up_after=2)
-            seconds |= {rival.engine: best for rival, best in zip(rivals, taken, strict=True)}
-            fastest = rivals[taken.index(min(taken))]
+            runs, clock = [partial(rival, patch) for rival in rivals], clock_of(device)
+            taken = shortest_seconds(runs, progress.check, give_up_after=2, clock=clock)
+            for rival, best in zip(rivals, taken, strict=True):
+                seconds[rival.engine] = min(best, seconds.get(rival.engine, best))
+            fastest = network if taken[1] < (1 - _NEAR) * taken[0] else fastest
             del rivals
         del network
         give_back()

@@ -9,11 +9,8 @@ from torch import nn
 
 from ..decomposition.tucker import Convolution, Ranks, TuckerConv
 from ..progress import Progress
-from ..store import Store
-from .base import Source
-from .fused.channels_last import channels_last
-from .fused.engine import FusedEngine, FusedNetwork
-from .timing.processor import circumstances
+from ..store import Json, Store
+from .timing.bench import Bench, bench_on
 from .timing.stopwatch import shortest_seconds
 
 _VOXELS = 250_000
@@ -29,55 +26,60 @@ _POINTWISE = {4: nn.Conv3d, 3: nn.Conv2d}
 class LayerTimes:
     """Seconds that layers take in the fused engine; what was measured before is read from `store`.
 
-    Whoever cancels `progress` ends it before the next measurement.
+    Whoever cancels `progress` ends it before the next measurement. They are timed on `bench`, the CPU's unless told.
     """
 
-    def __init__(self, store: Store, progress: Progress | None = None) -> None:
+    def __init__(self, store: Store, progress: Progress | None = None, bench: Bench | None = None) -> None:
         self._store, self._progress = store, progress or Progress()
-        self._key = f"layer times {_FORMAT} {circumstances()}"
+        self._bench = bench or bench_on(torch.device("cpu"))
+        self._key = f"layer times {_FORMAT} {self._bench.circumstances}"
         self._known: dict[str, float] = store.read_json(self._key) or {}
+
+    def choice(self, what: str) -> Json | None:
+        """What was chosen by such times before, under a name for `what`."""
+        return self._store.choice(f"{what} by {self._key}")
+
+    def choose(self, what: str, content: Json) -> Json:
+        """Keep what was chosen by these times; what holds, if another process chose before."""
+        return self._store.choose(f"{what} by {self._key}", content)
 
     def seconds(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> float:
         """What a layer with its norm and activation takes on an input (C, *spatial), cropped where that is large."""
         self.measure(layer, shape, [ranks])
-        return self._known[_name(layer, shape, ranks)]
+        return self._known[self._name(layer, shape, ranks)]
 
     def measure(self, layer: Convolution, shape: tuple[int, ...], forms: Sequence[Ranks | None]) -> None:
         """Time those of a layer's forms that were not timed before, in turns, as they are to be compared."""
-        small = cropped(shape)
+        small = cropped(shape, self._bench.voxels)
         unknown = [form for form in dict.fromkeys(forms) if not self.is_known(layer, shape, form)]
-        patch = channels_last(torch.randn(1, *small))
-        runs = [partial(self._prepared(alone(layer, form), small), patch) for form in unknown]
+        patch = self._bench.patch(small)
+        made = [alone(layer, form).requires_grad_(False) for form in unknown]
+        runs = [partial(self._bench.prepared(network, small), patch) for network in made]
         for run in runs:
             self._progress.check()
             run()
-        seconds = shortest_seconds(runs, self._progress.check)
+        seconds = shortest_seconds(runs, self._progress.check, clock=self._bench.clock)
         for form, taken in zip(unknown, seconds, strict=True):
-            self._known[_name(layer, shape, form)] = taken
+            self._known[self._name(layer, shape, form)] = taken
 
     def is_known(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> bool:
         """Whether `seconds` would answer at once."""
-        return _name(layer, shape, ranks) in self._known
+        return self._name(layer, shape, ranks) in self._known
 
     def keep(self) -> None:
         """Write down what was measured; what another process wrote down in the meantime holds."""
         self._known |= self._store.read_json(self._key) or {}
         self._store.write_json(self._key, self._known)
 
-    def _prepared(self, network: nn.Module, shape: tuple[int, ...]) -> FusedNetwork:
-        source = Source("", lambda: network.requires_grad_(False), shape)
-        return FusedEngine(self._store).prepare(source, torch.device("cpu"))
+    def _name(self, layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> str:
+        kind = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+        return f"{type(layer).__name__} {kind} {cropped(shape, self._bench.voxels)} {tuple(ranks or ())}"
 
 
-def _name(layer: Convolution, shape: tuple[int, ...], ranks: Ranks | None) -> str:
-    kind = (layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, layer.dilation)
-    return f"{type(layer).__name__} {kind} {cropped(shape)} {tuple(ranks or ())}"
-
-
-def cropped(shape: tuple[int, ...]) -> tuple[int, ...]:
+def cropped(shape: tuple[int, ...], voxels: int = _VOXELS) -> tuple[int, ...]:
     """(C, *spatial), halved along its longest axis until it is small enough to be timed."""
     channels, *spatial = shape
-    while torch.Size(spatial).numel() > _VOXELS:
+    while torch.Size(spatial).numel() > voxels:
         longest = spatial.index(max(spatial))
         spatial[longest] = -(-spatial[longest] // 2)
     return (channels, *spatial)

@@ -56,12 +56,12 @@ class HalfTorchNetwork(TorchNetwork):
         self._device, self._dtype = device, dtype
 
     def __call__(self, patches: Tensor) -> Tensor:
-        with torch.autocast(self._device, self._dtype), _cudnn_tries_its_algorithms():
+        with torch.autocast(self._device, self._dtype), cudnn_tries_its_algorithms():
             return super().__call__(patches)
 
 
 @contextmanager
-def _cudnn_tries_its_algorithms() -> Iterator[None]:
+def cudnn_tries_its_algorithms() -> Iterator[None]:
     """Worth it, since all patches are of one size."""
     before = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = True

@@ -14,11 +14,31 @@ from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from .layer_times import LayerTimes
 
+_FORMAT = 1
+"""Changes when ranks should be chosen anew."""
+
 _MULTIPLES = (1, 8, 16)
 """Ranks are tried as they are and rounded up to these: processors take so many numbers at a time."""
 
 _AS_FAST = 1.02
 """Times that differ less are the same."""
+
+
+def tuned_once(
+    model: TrainedModel, published: Relative, times: LayerTimes, progress: Progress | None = None
+) -> RankPolicy:
+    """As `tuned`, and as it was the first time: what times decided on one day, those of another may decide otherwise.
+
+    Raises:
+        Cancelled: `progress` was cancelled.
+    """
+    what = f"ranks {_FORMAT} {model.fingerprint} {model.patch_size} {dict(published.settings)}"
+    kept = times.choice(what)
+    if kept is None:
+        found = tuned(model, published, times, progress)
+        kept = times.choose(what, {"ranks": dict(found.ranks) if isinstance(found, Chosen) else {}})
+    ranks = {name: Ranks(*pair) for name, pair in kept["ranks"].items()}
+    return Chosen(ranks, published.settings) if ranks else Relative(1.0)
 
 
 def tuned(

@@ -12,10 +12,12 @@ from ..errors import InputError
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
 from ..volumes.volume import Volume
-from .check.checking import Answers, Checked, Original, Wanted, check
+from .check.checked import Checked
+from .check.checking import Wanted, check
+from .check.original import Answers, Prepare
 from .head import Head
 from .interpolation import Properties, spacings
-from .labels import labels_of, resampling_is_needed
+from .labelling.labels import labels_of, resampling_is_needed
 from .merged import Features
 from .orientation import ReadImage, read
 from .preprocessing import preprocess
@@ -59,7 +61,7 @@ def predict_checked(
     model: TrainedModel,
     networks: Sequence[Network],
     volume: Volume,
-    original: Original,
+    original: Prepare,
     wanted: Wanted,
     *,
     device: torch.device,
@@ -69,14 +71,14 @@ def predict_checked(
 ) -> tuple[Labels, Checked, dict[str, float]]:
     """As `predict`, with the `original` network on some of the patches, and how good the label map is.
 
-    `model` is the compressed network's; the original one has the same plans.
+    `model` is the compressed network's; the original one, which `original` prepares, has the same plans.
 
     Raises:
         InputError, ModelError, Cancelled: as `predict`.
     """
     run = (progress or Progress()).part()
     seen = _seen(model, volume, run)
-    features = _answers(model, networks, seen, device, step, head, run)
+    features = _answers(model, networks, seen, device, step, head, run).cpu()
     compressed = Answers(features, head or Head.none(len(features)))
     spacing, _ = spacings(model, seen.properties)
     answers, checked = check(
@@ -122,7 +124,7 @@ def _answers(
     head: Head | None,
     run: Progress,
 ) -> Tensor:
-    """(outputs or features, *preprocessed shape) on the CPU."""
+    """(outputs or features, *preprocessed shape), on the device or on the CPU."""
     run.stage("predict", later=_seconds_of_labelling(model, seen.data, seen.properties))
     features = head.features // len(networks) if head else None
     return SlidingWindow(model, networks, device, run, step, features).answers(seen.data)
@@ -137,7 +139,9 @@ def _labels(model: TrainedModel, seen: _Seen, answers: Features, head: Head | No
 
 
 def _check_channels(model: TrainedModel, volume: Volume) -> None:
-    wanted, found = model.num_input_channels, len(volume.voxels)
+    wanted, found = len(model.channel_names), len(volume.voxels) - model.is_second_stage
+    if model.is_second_stage and wanted == found + 1:
+        raise InputError(f"{model.name} is the second stage of a cascade, which only a segmentation runs.")
     if wanted != found:
         images = "1 image" if found == 1 else f"{found} images"
         raise InputError(

@@ -2,15 +2,18 @@
 
 # mypy: allow-untyped-calls
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import torch
 from torch import Tensor
 
+from ..errors import InputError, NotEnoughMemory
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from .interpolation import Properties
@@ -18,15 +21,33 @@ from .orientation import ReadImage
 
 Image = npt.NDArray[np.float32]
 
+_BYTES_A_VOXEL = 8
+"""Of an image while it is resampled: what it becomes in single precision, and a copy for the network."""
+
 
 def preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Properties]:
-    """The image cropped, normalised and resampled for the network, (C, *spatial), and what nnU-Net noted about it."""
+    """The image cropped, normalised and resampled for the network, (C, *spatial), and what nnU-Net noted about it.
+
+    In a cascade the last channel of `image` holds the labels of the first stage.
+    """
     with quiet():
         preprocessor = model.configuration_manager.preprocessor_class(verbose=False)
-    data, _, properties = preprocessor.run_case_npy(
-        image.voxels, None, {"spacing": image.spacing}, model.plans_manager, _Configuration(model), model.dataset
+    seen = image.voxels[: len(model.channel_names)]
+    labels = image.voxels[len(seen) :].astype(np.float32) if model.is_second_stage else None
+    data, labels, properties = preprocessor.run_case_npy(
+        seen, labels, {"spacing": image.spacing}, model.plans_manager, _Configuration(model), model.dataset
     )
+    if model.is_second_stage:
+        data = np.vstack([data, _one_for_each(labels[0], model, data.dtype)])
     return torch.from_numpy(data).to(torch.float32), properties
+
+
+def _one_for_each(labels: npt.NDArray[np.signedinteger], model: TrainedModel, dtype: npt.DTypeLike) -> Image:
+    """A channel for each structure of a cascade's first stage, 1 inside and 0 outside."""
+    from nnunetv2.utilities.label_handling.label_handling import convert_labelmap_to_one_hot
+
+    channels: Image = convert_labelmap_to_one_hot(labels, model.label_manager.foreground_labels, dtype)
+    return channels
 
 
 class _Configuration:
@@ -34,6 +55,7 @@ class _Configuration:
 
     def __init__(self, model: TrainedModel) -> None:
         self._configuration = model.configuration_manager
+        self._has_labels = model.is_second_stage
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._configuration, name)
@@ -42,15 +64,30 @@ class _Configuration:
     def resampling_fn_data(self) -> Any:
         return partial(_resampled, self._configuration.resampling_fn_data)
 
-    def resampling_fn_seg(self, outside: npt.NDArray[np.int8], *_: Any) -> npt.NDArray[np.int8]:
-        """The mask of the empty part, not resampled, as nothing after the normalisation looks at it."""
-        return outside
+    def resampling_fn_seg(self, labels: Any, *grids: Any) -> Any:
+        """The mask of the empty part, not resampled, as nothing after the normalisation looks at it but a cascade."""
+        return self._configuration.resampling_fn_seg(labels, *grids) if self._has_labels else labels
+
+
+def _check_room(channels: int, shape: Sequence[int], spacing: Sequence[float]) -> None:
+    """Whether what an image becomes at a model's `spacing`, which may be any, can be and can be held."""
+    voxels = f"the model's voxels of {' x '.join(f'{size:g}' for size in spacing)} mm"
+    sizes = [int(size) for size in shape]
+    if min(sizes) < 1:
+        raise InputError(f"The image is smaller than one of {voxels}: choose another model.")
+    needed, free = _BYTES_A_VOXEL * channels * math.prod(sizes), psutil.virtual_memory().available
+    if needed > free:
+        raise NotEnoughMemory(
+            f"At {voxels} the image takes {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: close "
+            "other programs, crop the image, or choose a model of lower resolution."
+        )
 
 
 def _resampled(
     resample: "partial[Any]", data: Image, shape: Sequence[int], current: Sequence[float], wanted: Sequence[float]
 ) -> Image:
     """The result of nnU-Net's `resample`; with single precision skimage makes no copies in double precision."""
+    _check_room(len(data), shape, wanted)
     from nnunetv2.preprocessing.resampling import default_resampling as nnunet
     from skimage.transform import resize
 

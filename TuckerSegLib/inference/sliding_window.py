@@ -56,21 +56,23 @@ class SlidingWindow:
 
     @torch.inference_mode()
     def answers(self, data: Tensor) -> Tensor:
-        """(channels, *spatial) on the CPU from a preprocessed image (C, *spatial).
+        """(channels, *spatial) from a preprocessed image (C, *spatial), where its sums were: on the GPU if they fit.
 
         Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
         """
         places = self.places(data)
         padded = places.padded(data)
         self._calls_in_all = len(self._networks) * len(places) * (1 + len(self._mirrored))
-        folds = (self._of_fold(fold, padded, places)[places.inside].cpu() for fold in self._networks)
+        folds = (self._of_fold(fold, padded, places)[places.inside] for fold in self._networks)
+        if len(self._networks) == 1:
+            return next(folds)
+        # Several folds' answers together are more than one network needs: they wait on the CPU.
         if self._features:
-            features = list(folds)
-            return features[0] if len(features) == 1 else torch.cat(features)
-        scores = next(folds)
+            return torch.cat([features.cpu() for features in folds])
+        scores = next(folds).cpu()
         for others in folds:
-            scores += others
-        return scores.div_(len(self._networks)) if len(self._networks) > 1 else scores
+            scores += others.cpu()
+        return scores.div_(len(self._networks))
 
     def places(self, data: Tensor) -> Places:
         """Where the patches lie on a preprocessed image (C, *spatial)."""
@@ -111,12 +113,11 @@ class SlidingWindow:
         for place in map(places.__getitem__, range(len(places))):
             patch = self._predicted(network, data[place][None].to(self._device)).to(home)
             if self._features and len(places) == 1:
-                return patch  # its own weighted mean
+                return patch.to(options["dtype"])  # its own weighted mean
             if sums is None:  # not beside the first patch
-                sums = torch.zeros((self._channels, *data.shape[1:]), **options)
+                sums = _zeros((self._channels, *data.shape[1:]), patch, options)
                 weight = torch.zeros(data.shape[1:], **options)
-            patch *= gaussian
-            _add(patch, sums[place])
+            _add(_weighted(patch, gaussian.to(options["dtype"])), sums[place])
             weight[place[1:]] += gaussian
             del patch  # its memory is the next one's
         assert sums is not None
@@ -141,7 +142,22 @@ class SlidingWindow:
         return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
 
 
+def _zeros(shape: Sequence[int], like: Tensor, options: dict[str, Any]) -> Tensor:
+    """(channels, *spatial), in memory as `like` is where that is on a GPU."""
+    if like.device == _CPU or like.stride(0) != 1:
+        return torch.zeros(tuple(shape), **options)
+    return torch.zeros((*shape[1:], shape[0]), **options).movedim(-1, 0)
+
+
+def _weighted(patch: Tensor, weight: Tensor) -> Tensor:
+    """In place, but where the weight has more digits than a patch from a GPU."""
+    return patch.mul_(weight) if patch.device == _CPU or weight.dtype == patch.dtype else patch * weight
+
+
 def _add(part: Tensor, total: Tensor) -> None:
-    """Channel by channel: where their types differ, PyTorch makes copies as large as what it adds at once."""
+    """On the CPU channel by channel: where types differ, PyTorch makes copies there as large as what it adds."""
+    if part.device != _CPU:
+        total += part
+        return
     for channel, sums in zip(part, total, strict=True):
         sums += channel

@@ -1,10 +1,12 @@
 """Reading nnU-Net's checkpoints, which are pickles, without ever running what a stranger put into one."""
 
 import hashlib
-import pickle
+import pickle  # for the name of its error; torch reads the file, and creates plain values alone  # nosec B403
 import re
 import threading
 import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from .headers.reading import check_ordinary
 
 Checkpoint = dict[str, Any]
 
@@ -39,6 +42,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if _release(torch.__version__) < _FIRST_SAFE_TORCH:
         raise ModelError(f"PyTorch {torch.__version__} cannot open checkpoints safely: update it to 2.6 or later.")
     content = _checked(_unpickle(path), path)
+    _check_sizes(content["network_weights"], path)
     content["network_weights"] = {bare_name(name): value for name, value in content["network_weights"].items()}
     return content
 
@@ -50,7 +54,7 @@ def sha256(path: Path) -> str:
         ModelError: the file cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with check_ordinary(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}).") from error
@@ -69,17 +73,39 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _unpickle(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
+        with check_ordinary(path).open("rb") as file:
             mappable = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+        if mappable:
+            _check_unpacked(path)
         with _ALLOW_LIST, torch.serialization.safe_globals(_numpy_types()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mappable)
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(f"The checkpoint {path} cannot be read ({error.strerror}).") from error
     except pickle.UnpicklingError as error:
         raise ModelError(_refusal(path, str(error))) from None
     except Exception as error:  # torch raises nearly anything at a damaged file
         raise ModelError(f"{path} is damaged or no checkpoint of nnU-Net: download or export it again.") from error
+
+
+def _check_unpacked(path: Path) -> None:
+    """PyTorch stores what it saves as it is: what unpacks to more than the file is no checkpoint but a bomb."""
+    with zipfile.ZipFile(path) as archive:
+        parts = archive.infolist()
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ModelError(f"{path} is no checkpoint of nnU-Net (it is packed): choose the file its training saved.")
+
+
+def _check_sizes(weights: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Tensors are views of what the file holds; views that repeat it would take memory that the file does not show."""
+    places = {(weight.data_ptr(), weight.shape, weight.stride()): weight.nbytes for weight in weights.values()}
+    if sum(places.values()) > path.stat().st_size:
+        raise ModelError(
+            f"{path} is no checkpoint of nnU-Net (its weights claim more than it holds): download it again."
+        )
 
 
 def _numpy_types() -> list[Any]:
@@ -90,6 +116,12 @@ def _numpy_types() -> list[Any]:
         functions += [(scalar, f"{core}.multiarray.scalar"), (array, f"{core}.multiarray._reconstruct")]
     dtypes = {type(np.dtype(code)) for code in np.typecodes["AllInteger"] + np.typecodes["Float"] + "?"}
     return [*functions, np.ndarray, np.dtype, *dtypes]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a tensor that is nothing but its numbers."""
+    plain = isinstance(value, torch.Tensor) and value.layout is torch.strided and value.device.type == "cpu"
+    return plain and not value.is_quantized
 
 
 def _refusal(path: Path, reason: str) -> str:
@@ -108,7 +140,7 @@ def _checked(content: Any, path: Path) -> Checkpoint:
         raise ModelError(f"{path} is no checkpoint of nnU-Net v2: it has no {' and no '.join(missing)}.")
     weights, arguments = content["network_weights"], content["init_args"]
     named = isinstance(weights, dict) and all(isinstance(name, str) for name in weights)
-    if not named or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+    if not named or not all(_is_plain(value) for value in weights.values()):
         raise ModelError(f"{path} is no checkpoint of nnU-Net v2: its network_weights are not named tensors.")
     if not isinstance(arguments, dict) or not isinstance(arguments.get("configuration"), str):
         raise ModelError(f"{path} is no checkpoint of nnU-Net v2: its init_args name no configuration.")

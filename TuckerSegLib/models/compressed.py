@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,16 +21,22 @@ from torch import Tensor, nn
 from ..decomposition.network import Report, chosen_ranks
 from ..decomposition.policies import Policy
 from ..decomposition.tucker import Ranks
-from ..errors import ModelError, OutputError
+from ..errors import ModelError, NotEnoughMemory, OutputError
 from ..progress import Progress
 from ..volumes.output import check_writable, system_errors, whole_file
 from .dataset import SUFFIX
+from .headers import schema
+from .headers.reading import compare, read_header
+from .headers.together import check_weights, checked_network
 from .nnunet import Compression, TrainedModel, Weights
+from .runnable import check_runnable
 
 FORMAT = 1
 """Changes whenever files written before can no longer be read, or should be made anew."""
 
 Header = dict[str, Any]
+
+_AGAIN = "make or download it again"
 
 
 def compressed(model: TrainedModel, policy: Policy, progress: Progress | None = None) -> TrainedModel:
@@ -53,7 +60,8 @@ def compressed(model: TrainedModel, policy: Policy, progress: Progress | None = 
         policy = policy.at(chosen_ranks(report))
     if report is None:
         raise ModelError(f"{model.name} has no weights: choose another folder.")
-    return _with(model, Compression(settings, chosen_ranks(report), report.as_json()), tensors)
+    level = replace(model, compression=Compression(settings, chosen_ranks(report), report.as_json()))
+    return _with(level, tensors)
 
 
 def check_output(path: Path) -> None:
@@ -93,35 +101,51 @@ def save(model: TrainedModel, path: Path) -> None:
 def load(path: Path) -> TrainedModel:
     """The model in a file that `save` wrote; its tensors are read and checked at once.
 
+    Anyone can write a file with the right checksum: what it says is compared with what it holds.
+
     Raises:
-        ModelError: the file cannot be read, is cut short, altered, or of another version.
+        ModelError: the file cannot be read, is cut short, altered, of another version, says what cannot be, or
+            nnU-Net lacks what its plans prescribe.
+        NotEnoughMemory: its tensors need more than is free.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        header = json.loads(metadata["header"])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise ModelError(f"{path} is no compressed model, or is damaged: make or download it again.") from error
+    header, checksum, tensors = _read(path)
     if header.get("format") != FORMAT:
         raise ModelError(f"{path} was written by another version of TuckerSeg: compress the model again.")
-    if metadata.get("sha256") != _digest(header, tensors):
+    if checksum != _digest(header, tensors):
         raise ModelError(f"{path} was altered or damaged after it was written: make or download it again.")
-    return _opened(header, tensors)
+    compare(header, schema.HEADER, "header", f"{path} holds no model that can be used ({{}}): {_AGAIN}.")
+    model = _opened(path, header, checksum, _by_fold(path, tensors))
+    check_runnable(model)
+    return model
 
 
 def describe(path: Path) -> tuple[str, Mapping[str, str | int | float]]:
-    """The model's name and the policy's settings, from the header alone; nothing is checked.
+    """The model's name and the policy's settings, from the header alone; nothing else is checked.
 
     Raises:
         ModelError: the header cannot be read.
     """
+    header = read_header(path)
+    compare(header, schema.DESCRIPTION, "header", f"{path} holds no model that can be used ({{}}): {_AGAIN}.")
+    return header["name"], header["policy"]
+
+
+def _read(path: Path) -> tuple[Header, str, dict[str, Tensor]]:
+    """Header, checksum and tensors."""
+    header = read_header(path)
+    needed, free = path.stat().st_size, psutil.virtual_memory().available
+    if needed > free:
+        raise NotEnoughMemory(
+            f"{path} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free: close other programs."
+        )
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads(file.metadata()["header"])
-        return header["name"], header["policy"]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is no compressed model, or is damaged: make or download it again.") from error
+            metadata = file.metadata() or {}
+            # Copied, as a file that is mapped can neither be removed nor written anew on Windows.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return header, metadata.get("sha256", ""), tensors
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ModelError(f"{path} is no compressed model, or is damaged: {_AGAIN}.") from error
 
 
 def _header(model: TrainedModel) -> Header:
@@ -142,11 +166,19 @@ def _header(model: TrainedModel) -> Header:
     }
 
 
-def _opened(header: Header, tensors: Mapping[str, Tensor]) -> TrainedModel:
-    folds: list[Weights] = [{} for _ in range(1 + max(int(name.partition("/")[0]) for name in tensors))]
+def _by_fold(path: Path, tensors: Mapping[str, Tensor]) -> list[Weights]:
+    """The tensors of each fold under their names in the network."""
+    folds: dict[str, Weights] = {}
     for name, tensor in tensors.items():
         fold, _, weight = name.partition("/")
-        folds[int(fold)][weight] = tensor
+        folds.setdefault(fold, {})[weight] = tensor
+    numbers = [str(number) for number in range(len(folds))]
+    if not folds or set(folds) != set(numbers):
+        raise ModelError(f"{path} holds no model that can be used (its folds are not numbered from 0 on): {_AGAIN}.")
+    return [folds[number] for number in numbers]
+
+
+def _opened(path: Path, header: Header, checksum: str, folds: list[Weights]) -> TrainedModel:
     ranks = {name: Ranks(*pair) for name, pair in header["ranks"].items()}
     axes = header["mirror_axes"]
     bare = TrainedModel(
@@ -159,12 +191,17 @@ def _opened(header: Header, tensors: Mapping[str, Tensor]) -> TrainedModel:
         mirror_axes=None if axes is None else tuple(axes),
         load_weights=list,
     )
-    return _with(bare, Compression(header["policy"], ranks, header["report"]), folds)
+    model = replace(bare, compression=Compression(header["policy"], ranks, header["report"], checksum))
+    wanted = dict(_unique(checked_network(model)))
+    for weights in folds:
+        check_weights(wanted, weights, f"{path} cannot be used, {_AGAIN}.")
+        if any(weight.dtype != wanted[name].dtype for name, weight in weights.items()):
+            raise ModelError(f"{path} holds weights of another precision than networks have: {_AGAIN}.")
+    return _with(model, folds)
 
 
-def _with(model: TrainedModel, compression: Compression, tensors: Sequence[Weights]) -> TrainedModel:
-    small = replace(model, compression=compression)
-    return replace(small, load_weights=partial(_under_all_names, small, tensors))
+def _with(model: TrainedModel, tensors: Sequence[Weights]) -> TrainedModel:
+    return replace(model, load_weights=partial(_under_all_names, model, tensors))
 
 
 def _under_all_names(model: TrainedModel, folds: Sequence[Weights]) -> list[Weights]:

@@ -1,19 +1,16 @@
 """What a model finds, read from its folder or file without opening it; free of PyTorch."""
 
-import json
-import struct
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from .sample import SAMPLE, sample_model_folder
+from .headers.reading import compare, read_header, read_json
+from .headers.schema import DATASET
+from .sample import sample_model_folder, sample_names
 from .totalsegmentator.tasks import task, task_names
 
 SUFFIX = ".tuckerseg"
 """The suffix of compressed models."""
-
-_LONGEST_HEADER = 100_000_000
-"""Bytes; what claims to be longer is no file of safetensors' format."""
 
 
 def structures_of(which: str | Path) -> list[str]:
@@ -24,12 +21,25 @@ def structures_of(which: str | Path) -> list[str]:
     """
     if str(which) in task_names():
         return list(task(str(which)).found.values())
-    path = sample_model_folder() if which == SAMPLE else Path(which).expanduser()
+    path = _path(which)
     try:
-        labels = {name: _last(label) for name, label in _dataset(path).get("labels", {}).items()}
-    except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
+        labels = {name: _last(label) for name, label in _dataset(path)["labels"].items()}
+    except (OSError, ValueError) as error:
         raise ModelError(f"{path} is no model whose structures could be read: choose another one.") from error
     return sorted((name for name in labels if name not in ("background", "ignore")), key=lambda name: labels[name])
+
+
+def modality_of(which: str | Path) -> str | None:
+    """ "CT" or "MR", which the model at `which` was made for; None where its files do not say."""
+    if str(which) in task_names():
+        return task(str(which)).modality
+    try:
+        told = _dataset(_path(which))
+        names = told.get("channel_names") or told.get("modality") or {}
+        first = str(names.get("0")).upper()
+    except (OSError, ValueError, ModelError):
+        return None
+    return "CT" if first == "CT" else "MR" if first.startswith(("MR", "T1", "T2", "FLAIR")) else None
 
 
 def is_compressed(which: str | Path) -> bool:
@@ -37,23 +47,15 @@ def is_compressed(which: str | Path) -> bool:
     return str(which).endswith(SUFFIX)
 
 
+def _path(which: str | Path) -> Path:
+    return sample_model_folder(str(which)) if str(which) in sample_names() else Path(which).expanduser()
+
+
 def _dataset(path: Path) -> dict[str, Any]:
-    if path.suffix != SUFFIX:
-        found = json.loads((path / "dataset.json").read_text(encoding="utf-8"))
-    else:
-        found = json.loads(_safetensors_header(path)["__metadata__"]["header"])["dataset"]
-    if not isinstance(found, dict):
-        raise ValueError("no dataset")
+    found = read_header(path).get("dataset") if is_compressed(path) else read_json(path / "dataset.json")
+    compare(found, DATASET, "dataset", f"{path} is no model whose structures could be read ({{}}): choose another one.")
+    assert isinstance(found, dict)
     return found
-
-
-def _safetensors_header(path: Path) -> dict[str, dict[str, str]]:
-    with path.open("rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        if size > _LONGEST_HEADER:
-            raise ValueError("no safetensors file")
-        header: dict[str, dict[str, str]] = json.loads(file.read(size))
-    return header
 
 
 def _last(label: int | list[int]) -> int:

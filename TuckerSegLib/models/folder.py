@@ -1,35 +1,50 @@
 """Opening the folder of a trained nnU-Net, and checking that it is whole."""
 
-import contextlib
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ModelError
 from .checkpoint import Checkpoint, read_checkpoint, sha256
+from .headers import schema
+from .headers.checks import Check
+from .headers.reading import compare, read_json
+from .headers.together import check_weights, checked_network
 from .nnunet import Json, TrainedModel, Weights
+from .runnable import check_runnable
+
+_FINAL, _BEST = "checkpoint_final.pth", "checkpoint_best.pth"
+
+_LONGEST_NAME = 100
+"""Characters of a configuration's name."""
+
+_REMARK = (
+    f"{{}} has no {_FINAL}, so {_BEST} is used: the training was stopped before its end, or its last weights were not "
+    "copied."
+)
 
 
-def open_folder(
-    folder: Path, folds: Sequence[int | str] | None = None, checkpoint: str = "checkpoint_final.pth"
-) -> TrainedModel:
+def open_folder(folder: Path, folds: Sequence[int | str] | None = None, checkpoint: str | None = None) -> TrainedModel:
     """The model in `<trainer>__<plans>__<configuration>`, from all its folds or those asked for (numbers or "all").
 
-    Weights are not read, only checked against the network the plans describe.
+    Weights are not read, only checked against the network the plans describe. Without `checkpoint` it is the final one,
+    as nnU-Net takes it, or the best one where a training was stopped before its end; then the model has a remark.
 
     Raises:
         ModelError: plans, labels, a fold or its checkpoint are missing, damaged or do not go together, or the model is
             of a kind that is not supported; the text says which and what to do.
     """
     folder = Path(folder)
-    plans, dataset = _read_json(folder, "plans.json"), _read_json(folder, "dataset.json")
-    files = _checkpoints(folder, folds, checkpoint)
+    plans = _read_json(folder, "plans.json", schema.PLANS)
+    dataset = _read_json(folder, "dataset.json", schema.DATASET)
+    name = checkpoint or _checkpoint_of(folder)
+    files = _checkpoints(folder, folds, name)
     contents = [read_checkpoint(file) for file in files]
     first = contents[0]
     model = TrainedModel(
@@ -39,16 +54,17 @@ def open_folder(
         dataset=dataset,
         configuration=first["init_args"]["configuration"],
         trainer=str(first["trainer_name"]),
-        mirror_axes=_mirror_axes(first),
+        mirror_axes=_mirror_axes(first, files[0]),
         load_weights=partial(_load_weights, tuple(files)),
+        remark="" if checkpoint or name == _FINAL else _REMARK.format(folder),
     )
     _check(model, dict(zip(files, contents, strict=True)))
-    return model
+    return replace(model, previous=_previous(folder, model)) if model.is_second_stage else model
 
 
-def _read_json(folder: Path, name: str) -> Json:
+def _read_json(folder: Path, name: str, check: Check) -> Json:
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content: Json = read_json(folder / name)
     except FileNotFoundError:
         raise ModelError(f"There is no {name} in {folder}: {_advice(folder)}") from None
     except NotADirectoryError:
@@ -57,8 +73,8 @@ def _read_json(folder: Path, name: str) -> Json:
         raise ModelError(f"{folder / name} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise ModelError(f"{folder / name} is not valid JSON: download or export the model again.") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{folder / name} does not hold what nnU-Net writes there: export the model again.")
+    told = f"{folder / name} does not hold what nnU-Net writes there ({{}}): export the model again."
+    compare(content, check, name.removesuffix(".json"), told)
     return content
 
 
@@ -70,6 +86,12 @@ def _advice(folder: Path) -> str:
     if inside:
         return f"choose the folder {inside[0]} in it."
     return "choose the folder that nnU-Net's training wrote, the one with plans.json, dataset.json and fold_0."
+
+
+def _checkpoint_of(folder: Path) -> str:
+    """The final checkpoint, but for folders in which no fold has one."""
+    only_best = any(folder.glob(f"fold_*/{_BEST}")) and not any(folder.glob(f"fold_*/{_FINAL}"))
+    return _BEST if only_best else _FINAL
 
 
 def _checkpoints(folder: Path, folds: Sequence[int | str] | None, name: str) -> list[Path]:
@@ -108,13 +130,31 @@ def _others(fold: Path) -> str:
     return f"ask for {' or '.join(others)}, which is there" if others else "finish the training or copy the file there"
 
 
+def _previous(folder: Path, model: TrainedModel) -> str:
+    """The folder of a cascade's first stage, which lies beside that of `model`, its second.
+
+    Raises:
+        ModelError: it is not there.
+    """
+    stage = str(model.configuration_manager.previous_stage_name)[:_LONGEST_NAME]
+    second = folder.resolve()
+    first = second.parent / f"{second.name.rpartition('__')[0]}__{Path(stage).name}"
+    if first == second or not (first / "plans.json").is_file():
+        raise ModelError(
+            f"{folder} is the second stage of a cascade and takes the labels of {stage}: copy the folder {first.name} "
+            "beside it, or choose 3d_fullres."
+        )
+    return str(first)
+
+
 def _fingerprint(files: Sequence[Path]) -> str:
     return hashlib.sha256("\n".join(sha256(file) for file in files).encode()).hexdigest()
 
 
-def _mirror_axes(checkpoint: Checkpoint) -> tuple[int, ...] | None:
+def _mirror_axes(checkpoint: Checkpoint, file: Path) -> tuple[int, ...] | None:
     axes = checkpoint.get("inference_allowed_mirroring_axes")
-    return tuple(int(axis) for axis in axes) if axes else None
+    compare(axes, schema.MIRROR_AXES, "inference_allowed_mirroring_axes", f"{file} is no checkpoint of nnU-Net: {{}}.")
+    return tuple(axes) if axes else None
 
 
 def _load_weights(files: Sequence[Path]) -> list[Weights]:
@@ -141,42 +181,10 @@ def _place(tensor: Tensor) -> tuple[int, torch.Size, tuple[int, ...]]:
 
 
 def _check(model: TrainedModel, checkpoints: Mapping[Path, Checkpoint]) -> None:
-    with _explained(model):
-        if model.configuration_manager.previous_stage_name is not None:
-            raise ModelError(
-                f"The configuration {model.configuration} needs another model's segmentation as input (a cascade), "
-                "which is not supported: choose the folder of 3d_fullres, 3d_lowres or 2d."
-            )
-        if model.mirror_axes and max(model.mirror_axes) >= model.dimensions:
-            raise ModelError(f"The checkpoint mirrors along axis {max(model.mirror_axes)}, which its network lacks.")
-        _ = model.labels, model.spacing
-        network = model.network_without_data()
+    network = checked_network(model).state_dict()
+    check_runnable(model)
+    otherwise = f"the architecture of the trainer {model.trainer} is not supported."
     for file, checkpoint in checkpoints.items():
         if checkpoint["init_args"]["configuration"] != model.configuration:
             raise ModelError(f"{file} was trained as another configuration than the first fold: copy matching folds.")
-        _check_weights(network, checkpoint["network_weights"], model.trainer)
-
-
-@contextlib.contextmanager
-def _explained(model: TrainedModel) -> Iterator[None]:
-    """Whatever nnU-Net stumbles over in a model's plans or labels, in one sentence."""
-    try:
-        yield
-    except ModelError:
-        raise
-    except KeyError as error:
-        raise ModelError(f"The plans or labels of {model.name} lack {error}: export the model again.") from error
-    except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ModelError(f"nnU-Net cannot use the plans or labels of {model.name}: {reason}.") from error
-
-
-def _check_weights(network: nn.Module, weights: Weights, trainer: str) -> None:
-    wanted = {name: tuple(weight.shape) for name, weight in network.state_dict().items()}
-    found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    differing = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
-    if differing:
-        raise ModelError(
-            f"The weights are not those of the network in the plans ({len(differing)} differ, such as {differing[0]}): "
-            f"the architecture of the trainer {trainer} is not supported."
-        )
+        check_weights(network, checkpoint["network_weights"], otherwise)

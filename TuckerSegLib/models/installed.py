@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from .sample import SAMPLE, sample_model_folder
+from .sample import installed_samples
 from .totalsegmentator.tasks import task, task_names
 from .totalsegmentator.weights import is_installed, weights_folder
 
@@ -11,12 +11,12 @@ from .totalsegmentator.weights import is_installed, weights_folder
 def installed() -> dict[str, Path]:
     """The models found on this computer without being told where: what `open_model` takes, and the folder it is in.
 
-    Besides the sample those are TotalSegmentator's tasks whose networks are all here, and the trained folders where
+    Besides the samples those are TotalSegmentator's tasks whose networks are all here, and the trained folders where
     nnU-Net (`nnUNet_results`) and TotalSegmentator (`TOTALSEG_WEIGHTS_PATH`, `TOTALSEG_HOME_DIR`, or its folder in the
     user's home) keep theirs.
     """
     folders = [plans.parent for root in _weight_folders() for plans in sorted(root.glob("*/*/plans.json"))]
-    return {SAMPLE: sample_model_folder(), **_installed_tasks(), **{str(folder): folder for folder in folders}}
+    return {**installed_samples(), **_installed_tasks(), **{str(folder): folder for folder in folders}}
 
 
 def _installed_tasks() -> dict[str, Path]:

@@ -34,20 +34,27 @@ _LAYER = re.compile(r"torch\.nn\.(modules\.\w+\.)?\w+")
 
 @dataclass(frozen=True)
 class Compression:
-    """How a model was compressed: the policy's settings, the ranks they led to, and the report as JSON."""
+    """How a model was compressed: the policy's settings, the ranks they led to, and the report as JSON.
+
+    `checksum` is that of the file it was read from, empty where it was compressed just now.
+    """
 
     policy: Mapping[str, str | int | float]
     ranks: Mapping[str, Ranks]
     report: Json
+    checksum: str = ""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """A trained nnU-Net: what its folder says, and its weights when asked for.
 
-    `fingerprint` changes whenever the weights of a used fold, the plans or the labels do. `mirror_axes` are the spatial
-    axes the network may be averaged over its mirror images of. `load_weights` reads one state dict a fold, on the
-    CPU, with exactly the keys of `network()`. `compression` is None for the network as it was trained.
+    `fingerprint` changes whenever the weights of a used fold, the plans or the labels of the trained folder do; a
+    compressed model has that of the one it was made from, and `identity` tells the two apart. `mirror_axes` are the
+    spatial axes the network may be averaged over its mirror images of. `load_weights` reads one state dict a fold, on
+    the CPU, with exactly the keys of `network()`. `compression` is None for the network as it was trained. `remark` is
+    a sentence that everyone who uses the model should read, where there is one. `previous` is the folder of
+    the model whose labels the second stage of a cascade takes, besides the image; empty for all others.
     """
 
     name: str
@@ -59,6 +66,14 @@ class TrainedModel:
     mirror_axes: tuple[int, ...] | None
     load_weights: Callable[[], list[Weights]]
     compression: Compression | None = None
+    remark: str = ""
+    previous: str = ""
+
+    @property
+    def identity(self) -> str:
+        """Another one for every network that may answer otherwise."""
+        made = self.compression
+        return f"{self.fingerprint} {dict(made.policy)} {made.checksum}" if made else self.fingerprint
 
     def network(self) -> nn.Module:
         """The network on the CPU, in evaluation mode; its weights hold no values until a state dict is loaded.
@@ -125,7 +140,13 @@ class TrainedModel:
 
     @property
     def num_input_channels(self) -> int:
-        return len(self.channel_names)
+        """Those of the network: the image's and, in a cascade, one for each structure of the first stage."""
+        return len(self.channel_names) + (len(self.label_manager.foreground_labels) if self.is_second_stage else 0)
+
+    @property
+    def is_second_stage(self) -> bool:
+        """Whether the network takes another model's labels besides the image, as the second of a cascade does."""
+        return self.configuration_manager.previous_stage_name is not None
 
     @cached_property
     def plans_manager(self) -> "PlansManager":

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import ModelError
 from ..models.cache import Cache
 from ..models.compressed import check_output, write
 from ..models.opening import open_model
@@ -52,6 +53,8 @@ def compress_to_file(
     output = Path(output)
     check_output(output)
     opened = open_model(model, list(folds) or None)
+    if opened.is_second_stage:
+        raise ModelError(f"{opened.name} is a cascade of two models, and one file holds one: segment with its folder.")
     chosen = policy_of(policy, opened, **settings)
     small, hit = Cache().compressed(opened, fitted_on(images, opened, chosen) if images else chosen, progress)
     write(small, output)

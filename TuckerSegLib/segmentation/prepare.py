@@ -1,9 +1,10 @@
 """A model compressed by a policy, loaded, and prepared by an engine: ready to run over any number of volumes."""
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from ..engines.base import Prepared, Source
 from ..engines.fastest import Choice
 from ..engines.memory import give_back
 from ..errors import TuckerSegError
+from ..inference.check.checking import Wanted
 from ..inference.head import Head, split
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
@@ -22,11 +24,24 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Check:
+    """How the answers of a level are checked: against the original network, which `original` prepares for its device.
+
+    It is called for a run of the level when the original is first needed.
+    """
+
+    original: Callable[["PreparedModel", Progress], "PreparedModel"]
+    wanted: Wanted
+
+
+@dataclass(frozen=True)
 class PreparedModel:
     """A model, compressed or not, loaded and prepared by an engine; runs over one volume at a time.
 
     `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them. `instead`
-    prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us.
+    prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us. With `check`
+    the answers are checked against the original network's. `choices` are those of this computer's that went into it,
+    and more as it runs for the first time.
     """
 
     model: TrainedModel
@@ -35,11 +50,17 @@ class PreparedModel:
     cache_hit: bool
     head: Head | None = None
     instead: Callable[[], "PreparedModel"] | None = None
+    check: Check | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def engine(self) -> str:
         """The one that runs the networks."""
         return self.networks[-1].engine
+
+    def unmirrored(self) -> "PreparedModel":
+        """The same, which does not average over mirror images."""
+        return replace(self, model=replace(self.model, mirror_axes=None))
 
     @property
     def memory(self) -> int:
@@ -95,7 +116,7 @@ def _prepared(
     networks = engines.prepare(_sources(small, weights, head is not None), progress)
     weights.forget()
     give_back()  # what compressing, and engines that were not chosen, took
-    return PreparedModel(small, networks, engines.device, cache_hit, head)
+    return PreparedModel(small, networks, engines.device, cache_hit, head, choices=engines.store.chosen)
 
 
 class _Weights:

@@ -1,16 +1,16 @@
 """How a level is made: from what was asked for to the policy that compresses a model here, for this scan."""
 
+import logging
 from dataclasses import dataclass
 from typing import Protocol
 
 from ..decomposition.budget import Budget
 from ..decomposition.calibration.calibrated import Calibrated
 from ..decomposition.calibration.layer import Fit
-from ..decomposition.calibration.recorded import Recorded
 from ..decomposition.policies import Policy, Relative, Settings
 from ..engines.fastest import Choice
 from ..engines.layer_times import LayerTimes
-from ..engines.tuned_ranks import tuned
+from ..engines.tuned_ranks import tuned_once
 from ..inference.patches import patches_of
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
@@ -18,7 +18,9 @@ from ..progress import Progress
 from ..volumes.volume import Volume
 from .request import Request
 from .slider.calibrations import Calibrations
-from .slider.positions import ranks_at, settings_of
+from .slider.positions import ranks_at
+
+_log = logging.getLogger(__name__)
 
 _PATCHES, _QUICK = 8, Fit(samples=8192, rounds=2)
 """Somebody waits for it, and it is not for other images: a third of the data, a quarter of the time."""
@@ -72,19 +74,23 @@ class Tuned:
     def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
         if not engines.has_layer_times or self.published.keeps_all or model.compression is not None:
             return self.published
-        return tuned(model, self.published, LayerTimes(engines.store, progress), progress)
+        times = LayerTimes(engines.store, progress, engines.bench)
+        return _told(tuned_once(model, self.published, times, progress), engines)
 
 
 @dataclass(frozen=True)
 class Balanced:
     """As fast as a published level is on this computer, with the ranks that lose least of the network's answer.
 
-    What is lost is known from the model's calibration, which is kept in `cache`. A model that is not prepared gets the
-    published level, tuned to this computer.
+    What is lost is known from the model's calibration, which is kept in `cache`; it is gathered at first use, on
+    `volume` where there is one. Levels that were trained further are used unless `trained` is False. A network that
+    sees slices gets the published level, tuned to this computer.
     """
 
     published: Relative
     cache: Cache
+    volume: Volume | None = None
+    trained: bool = True
 
     @property
     def settings(self) -> Settings:
@@ -93,12 +99,20 @@ class Balanced:
     def policy(self, model: TrainedModel, engines: Choice, progress: Progress | None = None) -> Policy:
         if self.published.keeps_all or model.compression is not None:
             return self.published
-        calibrations = Calibrations(model, self.cache)
-        if not calibrations.known():
+        if model.dimensions != 3:
             return Tuned(self.published).policy(model, engines, progress)
-        record = calibrations.record(next(iter(model.networks())))
-        ranks = ranks_at(self.published.factor, model, record, engines, progress)
-        return Recorded(ranks, settings_of(self.published.factor, ranks, record), calibrations.of)
+        calibrations = Calibrations(model, self.cache, [self.volume] if self.volume else [], self.trained)
+        calibrations.gather(progress or Progress())
+        learnt = calibrations.learnt()
+        ranks = ranks_at(self.published.factor, model, learnt, engines, progress)
+        return _told(calibrations.policy(self.published.factor, ranks, learnt), engines)
+
+
+def _told(policy: Policy, engines: Choice) -> Policy:
+    """The policy; a warning where it changes nothing on a GPU, whose convolutions are fast as they are."""
+    if engines.device.type == "cuda" and not getattr(policy, "ranks", {}):
+        _log.warning("No gain on this GPU: the original network is as fast at this level, so it is what runs.")
+    return policy
 
 
 def recipe_of(request: Request, model: TrainedModel, volume: Volume, cache: Cache) -> Recipe:
@@ -110,7 +124,7 @@ def recipe_of(request: Request, model: TrainedModel, volume: Volume, cache: Cach
     published = Relative(request.factor)
     if request.fit_to_scan and not published.keeps_all and model.compression is None:
         return Prescribed(fitted_to_scan(model, volume, published, request.exact_ranks))
-    return Prescribed(published) if request.exact_ranks else Balanced(published, cache)
+    return Prescribed(published) if request.exact_ranks else Balanced(published, cache, volume)
 
 
 def fitted_to_scan(model: TrainedModel, volume: Volume, published: Relative, exact_ranks: bool = False) -> Calibrated:

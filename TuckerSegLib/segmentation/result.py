@@ -1,13 +1,14 @@
 """What a segmentation gives; free of PyTorch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..inference.check.checked import Checked, worst
 from ..volumes.dice import Labels, dice
 from ..volumes.volume import LabelMap
 
@@ -19,6 +20,10 @@ class Segmentation:
     `model` is its name and `policy` how it was compressed, by which `parameters_removed`, a share of the original's,
     went and `layers_kept` stayed as they were; `seconds` are by stage, `engine` is the one that ran, `peak_memory` the
     process's in bytes, and `warnings` are sentences for the user. Of a task of several networks the last is described.
+    `checks` say how near the answer is to the original network's, by the name of each network; there is none where the
+    original itself ran, or is not at hand because a compressed file was opened.
+    `choices` were made on this computer by what is fast here: the same request gives the same labels, to the voxel, as
+    long as they hold, and elsewhere on such a computer where they are in the file that `TUCKERSEG_CHOICES` names.
     """
 
     label_map: LabelMap
@@ -31,6 +36,22 @@ class Segmentation:
     engine: str
     peak_memory: int
     warnings: Sequence[str] = ()
+    checks: Mapping[str, Checked] = field(default_factory=dict)
+    choices: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def check(self) -> Checked | None:
+        """The least agreement with the original of all networks that were checked, and what all checks took."""
+        return worst(self.checks.values())
+
+    @property
+    def described(self) -> str:
+        """How it was made and how good it is, in one line, to be kept with it."""
+        level = "" if self.policy.get("factor", 1.0) == 1.0 else f" at {self.policy['factor']:g}"
+        if self.check is None:
+            return f"{self.model}{level}"
+        poor = "POOR: " if self.check.poor else ""
+        return f"{poor}{self.model}{level}, {self.check} with the original network, {self.check.basis}"
 
     def save(self, path: str | Path, standard_names: bool = False, image: str | Path | None = None) -> None:
         """Write it whole to `path`: a `.seg.nrrd` for 3D Slicer, or a `.nii.gz`, `.nii`, `.nrrd` or `.mha` label map.
@@ -41,7 +62,7 @@ class Segmentation:
         Raises:
             OutputError: the suffix is another one, or the place cannot be written to.
         """
-        from ..volumes.dicom.segmentation import write_dicom_segmentation
+        from ..volumes.dicom.results.segmentation import write_dicom_segmentation
         from ..volumes.files import write_segmentation
         from ..volumes.output import DICOM_SUFFIX
 
@@ -49,9 +70,16 @@ class Segmentation:
         if path.suffix.lower() != DICOM_SUFFIX:
             write_segmentation(self.label_map, path, standard_names)
             return
-        how = {"model": self.model, "engine": self.engine, **{key: str(value) for key, value in self.policy.items()}}
         images = [] if image is None else [Path(image)]
-        write_dicom_segmentation(self.label_map, images, path, how, standard_names)
+        write_dicom_segmentation(self.label_map, images, path, self.algorithm, standard_names)
+
+    @property
+    def algorithm(self) -> dict[str, str]:
+        """How it was made and how good it is, in words that a DICOM file can hold."""
+        how = {"model": self.model, "engine": self.engine, **{key: str(value) for key, value in self.policy.items()}}
+        if self.check is not None:
+            how["agreement with the original network"] = f"{self.check.agreement:.3f}, {self.check.basis}"
+        return how
 
     @property
     def names(self) -> list[str]:

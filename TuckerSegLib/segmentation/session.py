@@ -2,13 +2,13 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from ..decomposition.policies import Relative
 from ..engines import memory
 from ..engines.fastest import Choice, choice
 from ..errors import InputError, ModelError
@@ -19,20 +19,28 @@ from ..models.totalsegmentator.tasks import Network, task, task_names
 from ..models.totalsegmentator.weights import open_network, weights_folder
 from ..progress import Progress
 from ..store import Store
+from ..threads import cores
 from ..volumes import structures
+from ..volumes.sources import PHANTOMS
 from ..volumes.volume import Volume
-from .one_model import Result, run
+from .cascades import both, first_stage, with_labels
+from .checking import Originals, check_promise, warn_of, warn_of_modality, warnings_of_block
+from .one_model import STEP, Result, run
 from .prepare import PreparedModel, prepare
 from .recent import Recent
 from .recipes import ORIGINAL, recipe_of
 from .request import Request
 from .result import Segmentation
-from .slider.agreement import with_agreement
+from .several import requests_of, segment_several
+from .slider.agreement import levels_with_agreement
 from .slider.calibrations import Calibrations
-from .slider.levels import ModelLevels, levels, task_levels
+from .slider.levels import ModelLevels, task_levels
 from .slider.preparation import PreparedPositions, prepare_positions
+from .tasks.how import How
 from .tasks.nibabel_images import canonical
-from .tasks.task import segment_task
+from .tasks.task import checked_task, segment_task
+
+_log = logging.getLogger(__name__)
 
 _SHARE = 256
 """Prepared networks that are not in use may take one part in so many of the memory: hardly more than one has."""
@@ -55,6 +63,7 @@ class Session:
         self._prepared: Recent[PreparedModel] = Recent(
             psutil.virtual_memory().total // _SHARE, lambda prepared: prepared.memory
         )
+        self._originals = Originals()
 
     @property
     def cache(self) -> Cache:
@@ -67,7 +76,7 @@ class Session:
         Args:
             volume: voxels (C, K, J, I) in the units the model was trained on (Hounsfield units for CT), any geometry.
             progress: told of the stages "load", "measure", "calibrate", "compress", "preprocess", "predict",
-                "postprocess" and "resample", as far as there are any.
+                "check", "postprocess" and "resample", as far as there are any.
 
         Raises:
             InputError: the volume or an option cannot be used.
@@ -76,12 +85,16 @@ class Session:
             Cancelled: `progress` was cancelled; within one layer while compressing and one patch while predicting.
         """
         progress = progress or Progress()
+        if request.also:
+            return segment_several(self.segment, self.check, volume, request, progress)
         memory.start_peak()
         progress.stage("load")
         try:
-            with _warnings() as warnings:
+            with cores(request.threads), warnings_of_block() as warnings:
                 one_or_several = self._task if request.model in task_names() else self._model
-                return _segmentation(one_or_several(volume, request, progress), warnings)
+                result = one_or_several(volume, request, progress)
+                warn_of(result)
+                return _segmentation(result, warnings)
         except (MemoryError, RuntimeError):
             self.clear()  # the memory was short, or what is kept may be what failed
             raise
@@ -97,22 +110,54 @@ class Session:
         """
         if model not in task_names():
             opened = self.model(model)
-            found = with_agreement(levels(opened), opened, self.cache, measure)
+            found = levels_with_agreement(opened, self.cache, measure)
             return ModelLevels(opened.name, opened.patch_size, found)
         if measure:
             raise InputError("Agreement is measured one network at a time: name a trained folder instead of a task.")
         return ModelLevels(model, None, task_levels(model))
 
-    def prepare(self, model: str, progress: Progress | None = None) -> list[PreparedPositions]:
-        """Prepare every position of a model, or of all networks of a task, for this computer.
+    def check(self, request: Request) -> str:
+        """What tells the models, or all networks of a task, from others; changes when one of their files does.
 
         Raises:
-            InputError: no phantom is of the model's kind, or it is compressed already.
+            InputError: an option is one that no scan could be segmented with.
+            ModelError: there is no such model, or it cannot be used.
+        """
+        Relative(request.factor)
+        if request.also:
+            return " ".join(map(self.check, requests_of(request)))
+        if request.model in task_names():
+            networks = checked_task(request.model, request.structures).all_networks()
+            return " ".join(self._network(network, request.model).fingerprint for network in networks)
+        model = self.model(request.model, request.folds)
+        structures.check(tuple(model.labels.values()), request.structures)
+        check_promise(request, model)
+        return model.identity
+
+    def prepare(
+        self, model: str, progress: Progress | None = None, *, images: Sequence[str] = (), minutes: float = 0
+    ) -> list[PreparedPositions]:
+        """Prepare every position of a model, or of all networks of a task, for this computer.
+
+        Args:
+            images: files or folders of the kind that the model is for; phantoms where there are none.
+            minutes: for which all positions, of all networks together, are trained to answer as the original does.
+
+        Raises:
+            InputError: no phantom is of the model's kind, an image cannot be used, or the model is compressed already.
             ModelError: there is no such model, or it cannot be used.
             Cancelled: `progress` was cancelled; what was done is kept for the next time.
         """
-        engines = choice("auto", "auto", Store(self.cache.folder))
-        return [prepare_positions(one, engines, self.cache, progress) for one in self._networks(model)]
+        engines, networks = choice("auto", "auto", Store(self.cache.folder)), self._networks(model)
+        for one in networks:
+            prepare_positions(one, engines, self.cache, images, progress)
+            if minutes > 0:
+                from .slider.improve import improve  # what trains imports PyTorch's compiler
+
+                seconds = 60 * minutes / len(networks)
+                improve(one, engines, self.cache, seconds, images or (PHANTOMS,), progress)
+        self._prepared.clear()  # there may be better ones now
+        return [prepare_positions(one, engines, self.cache, images, progress) for one in networks]
 
     def import_calibration(self, model: str, path: Path) -> None:
         """Take what another computer learnt about a model, or about one network of a task.
@@ -154,16 +199,27 @@ class Session:
         """Give everything up, so that its memory can be used."""
         self._models.clear()
         self._prepared.clear()
+        self._originals.clear()
 
     def _model(self, volume: Volume, request: Request, progress: Progress) -> Result:
         start = time.perf_counter()
         model, engines = self.model(request.model, request.folds), self._engines(request)
+        if model.remark:
+            _log.warning("%s", model.remark)
         structures.check(tuple(model.labels.values()), request.structures)
+        warn_of_modality(volume, request.model, model)
+        check_promise(request, model)
+        if model.previous:
+            first = first_stage(model, self.model(model.previous), self._model, volume, request, progress.part(0, 2))
+            volume, progress, start = with_labels(volume, first.label_map), progress.part(1, 2), time.perf_counter()
         prepared = self._prepare(request, model, engines, volume, progress)
         loading = time.perf_counter() - start
-        result = run(prepared, volume, progress)
+        prepared = prepared if request.mirroring else prepared.unmirrored()
+        result = run(prepared, volume, progress, request.step or STEP)
         kept = structures.only(result.label_map, request.structures)
-        return replace(result, label_map=kept, seconds={"load": loading, **result.seconds})
+        kept = structures.without_small_parts(kept) if request.remove_small_blobs else kept
+        result = replace(result, label_map=kept, seconds={"load": loading, **result.seconds})
+        return both(first, result) if model.previous else result
 
     def _task(self, volume: Volume, request: Request, progress: Progress) -> Result:
         if request.folds:
@@ -174,7 +230,8 @@ class Session:
         def prepare_network(network: Network, loading: Progress) -> PreparedModel:
             return self._prepare(request, self._network(network, request.model), engines, upright, loading)
 
-        return segment_task(volume, request.model, prepare_network, request.structures, progress=progress)
+        how = How(request.remove_small_blobs, request.step)
+        return segment_task(volume, request.model, prepare_network, request.structures, how, progress=progress)
 
     def _networks(self, model: str) -> list[TrainedModel]:
         """A model, or all networks of a task, each once."""
@@ -197,9 +254,10 @@ class Session:
     ) -> PreparedModel:
         """The model at the level that is asked for, prepared now or before."""
         recipe = recipe_of(request, model, volume, self.cache)
-        key = (model.fingerprint, str(recipe.settings), request.device, request.engine)
+        key = (model.identity, str(recipe.settings), request.device, request.engine, request.threads)
         prepared, kept = self._prepared.get(key, lambda: prepare(model, recipe, engines, self.cache, progress))
-        return replace(prepared, cache_hit=kept or prepared.cache_hit)
+        prepared = replace(prepared, cache_hit=kept or prepared.cache_hit)
+        return self._originals.checked(prepared, model, request, engines, self.cache)
 
 
 def _segmentation(result: Result, warnings: Sequence[str]) -> Segmentation:
@@ -218,7 +276,9 @@ def _segmentation(result: Result, warnings: Sequence[str]) -> Segmentation:
         cache_hit=result.cache_hit,
         engine=result.engine,
         peak_memory=memory.peak_since_start(),
+        checks=dict(result.checks),
         warnings=list(warnings),
+        choices=dict(result.choices),
     )
 
 
@@ -227,26 +287,3 @@ def _stamp(which: str) -> tuple[tuple[str, int, int], ...]:
     path = Path(which).expanduser()
     files = [path] if path.is_file() else sorted(file for pattern in _WATCHED for file in path.glob(pattern))
     return tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in files)
-
-
-class _Collector(logging.Handler):
-    """Keeps the sentences that are logged."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.sentences: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.sentences.append(record.getMessage())
-
-
-@contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """The sentences that this package warns with in the block."""
-    collector = _Collector()
-    logger = logging.getLogger(__package__.partition(".")[0])
-    logger.addHandler(collector)
-    try:
-        yield collector.sentences
-    finally:
-        logger.removeHandler(collector)

@@ -10,9 +10,10 @@ from pathlib import Path
 from torch import nn
 
 from ..engines.devices import torch_device
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
+from ..volumes.output import make_folder
 from .settings import DISTILLATION, Training
 from .trainer import EpochListener, make_trainer
 
@@ -43,7 +44,7 @@ def distill(
     _check(compressed)
     if original.compression is not None or original.fingerprint != compressed.fingerprint:
         raise InputError(f"{compressed.name} was not compressed from that model: name the original it was made from.")
-    files = preprocess_all(compressed, images, _folder(work / "images"), progress)
+    files = preprocess_all(compressed, images, make_folder(work / "images"), progress)
     trainer = make_trainer(Distiller, compressed, training, work, " ".join(images), torch_device(device))
     trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
     trainer.learn_from(_network(original), files)
@@ -72,7 +73,7 @@ def train(
     from .labelled import Labelled, preprocess_cases
 
     _check(compressed)
-    preprocess_cases(compressed, dataset, _folder(work), progress)
+    preprocess_cases(compressed, dataset, make_folder(work), progress)
     trainer = make_trainer(Labelled, compressed, training, work, str(dataset.resolve()), torch_device(device))
     trainer.progress, trainer.on_epoch = progress or Progress(), on_epoch
     return trainer.run()
@@ -86,14 +87,6 @@ def _check(compressed: TrainedModel) -> None:
         raise InputError(
             f"{compressed.name} holds {folds} folds and one is trained at a time: compress one with --fold."
         )
-
-
-def _folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another place.") from error
-    return folder
 
 
 def _network(original: TrainedModel) -> nn.Module:

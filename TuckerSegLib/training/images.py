@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..inference.predict import preprocessed
 from ..models.nnunet import TrainedModel
 from ..progress import Progress
-from ..volumes.output import whole_file
+from ..volumes.output import make_folder, whole_file
 from ..volumes.phantoms import seeds
 from ..volumes.sources import Source, read, sources_of
 
@@ -31,6 +31,7 @@ def preprocess_all(
     items = sources_of(sources, seeds.DISTILLATION)
     if not items:
         raise InputError("There is no image to learn from: name at least one.")
+    make_folder(folder)
     files = [folder / f"{number:05d}.npy" for number in range(len(items))]
     waiting = [(item, file) for item, file in zip(items, files, strict=True) if not file.exists()]
     without_weights = replace(model, load_weights=list)

@@ -1,7 +1,6 @@
 """Training on a labelled dataset in nnU-Net's raw format, with nnU-Net's own loss, augmentation and loaders."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from ..errors import InputError
 from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from ..progress import Progress
+from ..renaming import renamed
 from .trainer import Finetuner
 
 _PREPROCESSED = "nnUNet_preprocessed"
@@ -125,4 +125,4 @@ def _preprocess(preprocessor: Any, model: TrainedModel, target: Path, images: Se
             f"{labels.name} and its images cannot be used ({reason}): repair the case or remove it."
         ) from error
     for ending in (".b2nd", "_seg.b2nd", ".pkl"):
-        os.replace(f"{partial}{ending}", f"{target}{ending}")
+        renamed(f"{partial}{ending}", f"{target}{ending}")

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_SLAB = 4096
+_SLAB = {"cpu": 4096}
 """Voxels whose scores are in single precision at once, so that they stay in a processor's cache."""
+
+_LARGE_SLAB = 2**19
+"""The same where operations are dear to start, as on a GPU."""
 
 _SMOOTH = 1.0
 """Voxels added to every structure, so that those absent from the patch have no say."""
@@ -89,7 +92,7 @@ def _gradient(student: Tensor, teacher: Tensor, temperature: float, overlap: Ten
     towards, away = (factor / size / (len(size) - 1) for factor in (-2, 2 * overlap))
     towards[0] = away[0] = 0
     share = temperature / student.shape[1]
-    for s, t, slope in zip(*(x.split(_SLAB, 1) for x in (student, teacher, gradient)), strict=True):
+    for s, t, slope in zip(*(_split(x) for x in (student, teacher, gradient)), strict=True):
         q, p = _log_softmax(s).exp_(), _log_softmax(t).exp_()
         by_score = (towards[:, None] * p).addcmul_(away[:, None], q).mul_(q)
         by_score.addcmul_(q, by_score.sum(0), value=-1)
@@ -100,7 +103,12 @@ def _gradient(student: Tensor, teacher: Tensor, temperature: float, overlap: Ten
 
 
 def _slabs(student: Tensor, teacher: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(student.split(_SLAB, 1), teacher.split(_SLAB, 1), strict=True)
+    return zip(_split(student), _split(teacher), strict=True)
+
+
+def _split(scores: Tensor) -> tuple[Tensor, ...]:
+    parts: tuple[Tensor, ...] = scores.split(_SLAB.get(scores.device.type, _LARGE_SLAB), 1)
+    return parts
 
 
 def _log_softmax(scores: Tensor) -> Tensor:

@@ -13,9 +13,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 from nrrd import NRRDError
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 from .dicom.headers import is_dicom
-from .dicom.segmentation import check_dicom_output
+from .dicom.results.segmentation import check_dicom_output
 from .dicom.series import read_dicom
 from .formats.contents import DAMAGED, Labels, Voxels, regular_file
 from .formats.metaimage import read_metaimage, write_metaimage
@@ -163,6 +163,21 @@ def write_segmentation(label_map: LabelMap, path: Path, standard_names: bool = F
             write_metaimage(labels, geometry, temporary)
         else:
             write_nifti(labels, geometry, temporary)
+
+
+def write_image(image: Volume, path: Path) -> None:
+    """Writes the one channel of `image` to a `.nrrd`, `.nii.gz` or `.nii` file: whole, or not at all.
+
+    Raises:
+        OutputError: the file has another suffix, or the place cannot be written to.
+        ValueError: there are several channels.
+    """
+    (voxels,) = image.voxels
+    suffix = output_suffix(path)
+    if suffix not in (".nrrd", ".nii.gz", ".nii"):
+        raise OutputError(f"{path} has no suffix that an image is written as: end it in .nrrd or .nii.gz.")
+    with whole_file(path) as temporary:
+        (write_nrrd if suffix == ".nrrd" else write_nifti)(voxels, image.geometry, temporary)
 
 
 def _smallest(labels: Labels) -> Labels:

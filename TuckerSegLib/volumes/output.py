@@ -4,12 +4,15 @@ import errno
 import os
 import re
 import stat
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
 from ..errors import OutputError, is_full_disk
+from ..renaming import renamed
 
 SEGMENTATION_SUFFIX = ".seg.nrrd"
 
@@ -20,9 +23,15 @@ SUFFIXES = (SEGMENTATION_SUFFIX, *LABEL_MAP_SUFFIXES)
 DICOM_SUFFIX = ".dcm"
 """The suffix of a DICOM Segmentation object, which can be made of a DICOM series only."""
 
-_DICOM_SEGMENTATION = b"1.2.840.10008.5.1.4.1.1.66.4"
+_DICOM_RESULTS = (b"1.2.840.10008.5.1.4.1.1.66.4", b"1.2.840.10008.5.1.4.1.1.481.3", b"1.2.840.10008.5.1.4.1.1.88.33")
+"""Segmentation, structure set and report, which may be written anew."""
 
 _DETACHED_HEADERS = (".nhdr", ".mhd")
+
+_UNFINISHED = re.compile(r"\.tuckerseg-[0-9a-f]{8}(\..*)?")
+
+_YOUNG = 60.0
+"""Seconds for which a file that is not locked may be one that is about to be."""
 
 _UNSUPPORTED = {errno.EPERM, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOTTY}
 """How file systems say that they know nothing of modes, owners or fsync; the result is none the worse for it."""
@@ -47,11 +56,14 @@ def check_images_stay(path: Path, images: Sequence[Path]) -> None:
         images: files and DICOM folders that a run reads.
 
     Raises:
-        OutputError: the result would take the place of one of them.
+        OutputError: the result would take the place of one of them, or its place cannot be looked at.
     """
-    for image in images:
-        if _belongs_to(path, Path(image)):
-            raise OutputError(f"{path} would overwrite the image {image}: choose another name for the result.")
+    try:
+        belongs = [image for image in images if _belongs_to(path, Path(image))]
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if belongs:
+        raise OutputError(f"{path} would overwrite the image {belongs[0]}: choose another name for the result.")
 
 
 def _belongs_to(path: Path, image: Path) -> bool:
@@ -70,7 +82,7 @@ def _belongs_to(path: Path, image: Path) -> bool:
 def _is_dicom_image(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(1024)
-    return start[128:132] == b"DICM" and _DICOM_SEGMENTATION not in start
+    return start[128:132] == b"DICM" and not any(kind in start for kind in _DICOM_RESULTS)
 
 
 def check_writable(path: Path) -> None:
@@ -97,6 +109,19 @@ def check_writable(path: Path) -> None:
         raise _unwritable(path, error) from error
 
 
+def make_folder(folder: Path) -> Path:
+    """`folder`, with all above it, made unless it is there.
+
+    Raises:
+        OutputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    return folder
+
+
 def _check_replaceable(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OutputError(f"{path} is a pipe, a device or the like: choose another name for the result.")
@@ -109,7 +134,7 @@ def _temporary(target: Path) -> Path:
     The suffix stays, as some libraries choose the format by it.
     """
     suffix = "".join(target.suffixes[-2:])[-16:] if target.suffix else ""
-    return target.with_name(f".{uuid4().hex[:8]}{suffix}")
+    return target.with_name(f".tuckerseg-{uuid4().hex[:8]}{suffix}")
 
 
 @contextmanager
@@ -117,7 +142,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` to write to; it takes the place of `path` when the block ends well.
 
     It takes over the mode and owner of the file it replaces; a new one gets what the user's umask says. When the block
-    fails, what was at `path` stays as it was and nothing else is left behind.
+    fails, what was at `path` stays as it was and nothing else is left behind; what a process leaves that is killed goes
+    with the next file that is written into the folder.
 
     Raises:
         OutputError: the disk is full, or the file or its folder cannot be written to.
@@ -125,18 +151,52 @@ def whole_file(path: Path) -> Iterator[Path]:
     check_writable(path)
     target = Path(path).resolve()
     temporary = _temporary(target)
+    _sweep(target.parent)
     try:
         before = target.stat() if target.exists() else None
         # A private result is private from its first byte on.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if before else 0o666))
         wanted = before or temporary.stat()
-        yield temporary
+        with _locked(temporary):
+            yield temporary
         _settle(temporary, wanted)
-        os.replace(temporary, target)
+        renamed(temporary, target)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the drive may be what went away
+            temporary.unlink()
+
+
+def _lock(descriptor: int) -> bool:
+    """Whether nobody held the file's lock, which the system releases when a process ends; False where there is none."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Tells a file that is being written from one that a killed process left."""
+    if sys.platform == "win32":
+        yield
+        return
+    with file.open("rb") as held:
+        _lock(held.fileno())
+        yield
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left half written."""
+    for path in (path for path in folder.glob(".tuckerseg-*") if _UNFINISHED.fullmatch(path.name)):
+        with suppress(OSError), path.open("rb") as file:
+            if time.time() - path.stat().st_mtime > _YOUNG and _lock(file.fileno()):
+                path.unlink()
 
 
 def _settle(file: Path, wanted: os.stat_result) -> None:

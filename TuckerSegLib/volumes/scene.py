@@ -82,6 +82,7 @@ def show_label_map(
     volume_node: "slicer.vtkMRMLScalarVolumeNode",
     segmentation_node: "slicer.vtkMRMLSegmentationNode | None" = None,
     standard_names: bool = False,
+    description: str = "",
 ) -> "slicer.vtkMRMLSegmentationNode":
     """Puts `label_map` into the volume's scene: one segment a label that occurs, beside the volume.
 
@@ -92,6 +93,7 @@ def show_label_map(
         volume_node: the volume that was segmented.
         segmentation_node: the node whose segments are replaced; None makes a new one.
         standard_names: show segments in words (`left kidney`), not as the network names them.
+        description: of the node, in words: what the segments are worth.
 
     Returns:
         The segmentation node.
@@ -106,6 +108,8 @@ def show_label_map(
     parts = _segments(label_map, standard_names)
     with _undo_on_error() as undo:
         node = segmentation_node or _new_node(volume_node, undo)
+        undo.callback(node.SetDescription, node.GetDescription())
+        node.SetDescription(description)
         _replace_segments(node, parts, undo)
         _ensure_display(node, undo)
         _follow_volume(node, volume_node, undo)
@@ -139,7 +143,7 @@ def _oriented_image(label_map: LabelMap) -> "slicer.vtkOrientedImageData":
     k, j, i = label_map.geometry.shape
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(i, j, k)
-    image.GetPointData().SetScalars(numpy_to_vtk(label_map.labels.astype(dtype).ravel(), deep=True))
+    image.GetPointData().SetScalars(numpy_to_vtk(label_map.labels.astype(dtype, copy=False).ravel(), deep=True))
     image.SetImageToWorldMatrix(slicer.util.vtkMatrixFromArray(label_map.geometry.ijk_to_ras))
     return image
 

@@ -36,6 +36,10 @@ _MIN_DISTANCE = 20.0
 _GRID_STEP = 15
 
 
+_named: list[Path] = []
+"""The table to read rather than the installed package's, at most one."""
+
+
 @dataclass(frozen=True)
 class SegmentStyle:
     """What a viewer needs to show one structure.
@@ -51,6 +55,13 @@ class SegmentStyle:
     label: str
     color: Color
     terminology: str
+
+
+def use_table(path: Path) -> None:
+    """From now on codes and colours are those in this file, such as one that another Python of this computer has."""
+    if _named != [path]:
+        _named[:] = [path]
+        _known_styles.cache_clear()
 
 
 def style(name: str) -> SegmentStyle:
@@ -69,19 +80,23 @@ def _known_styles() -> dict[str, SegmentStyle]:
 
 
 def _table_rows() -> list[Row]:
-    table = _table_path()
-    if table is None or not table.is_file():
+    table = table_path()
+    if table is None:
         return []
     with table.open(newline="", encoding="utf-8") as file:
         rows = [{key: value or "" for key, value in row.items() if key} for row in csv.DictReader(file)]
     return [row for row in rows if row.get("Structure")]
 
 
-def _table_path() -> Path | None:
+def table_path() -> Path | None:
+    """The table that was named, else the one of the installed package; None where there is none."""
+    if _named and _named[-1].is_file():
+        return _named[-1]
     # find_spec locates the package without running it: importing it would load torch and nnU-Net.
     spec = find_spec("totalsegmentator")
     folders = spec.submodule_search_locations if spec else None
-    return Path(next(iter(folders))) / _TABLE if folders else None
+    table = Path(next(iter(folders))) / _TABLE if folders else None
+    return table if table is not None and table.is_file() else None
 
 
 def _code(row: Row, sequence: str) -> str:

@@ -7,7 +7,9 @@
 A graphical program calls `job.poll()` from a timer instead, and `job.result()` once `job.done`.
 """
 
+import os
 import weakref
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -23,9 +25,13 @@ class Client:
     One request runs at a time; others wait for it in order. All methods may be called from any thread.
     """
 
-    def __init__(self, python: str | None = None) -> None:
-        """`python` is the interpreter that runs the worker; this one, or `PythonSlicer` inside 3D Slicer."""
-        self._queue = Queue(python or python_executable())
+    def __init__(self, python: str | None = None, variables: Mapping[str, str] | None = None) -> None:
+        """`python` is the interpreter that runs the worker; this one, or `PythonSlicer` inside 3D Slicer.
+
+        `variables` are the environment that it is started in; this process's. An application that comes with a Python
+        of its own, as 3D Slicer does, sets some that mislead any other interpreter.
+        """
+        self._queue = Queue(python or python_executable(), os.environ if variables is None else variables)
         self._closing = weakref.finalize(self, self._queue.close)
 
     def segment(self, volume: Volume, request: Request) -> Job:
@@ -41,13 +47,18 @@ class Client:
     def call(self, method: str, **arguments: Any) -> Job:
         """One of the worker's other methods: its `result()` is a JSON object.
 
-        "ping", which tells versions and what there is to choose from here; "models"; "levels" of `model`;
-        "cache_info"; "cache_clear"; "weights_install" of `task`, with its `licence_number` or None; "weights_import" of
-        `archive`; "weights_remove" of `task`.
+        "ping", which tells versions and what there is to choose from here; "models"; "tasks" of TotalSegmentator;
+        "levels" of `model`; "prepare" of `model`, with `minutes` of training; "cache_info"; "cache_clear";
+        "weights_install" of `task`, with its `licence_number` or None; "weights_import" of `archive`;
+        "weights_remove" of `task`.
         """
         job = Job(self, self._queue, {"method": method, "arguments": arguments})
         self._queue.add(job)
         return job
+
+    def use(self, python: str, variables: Mapping[str, str]) -> None:
+        """Have later requests done by another interpreter, in this environment; cancels what another one does now."""
+        self._queue.use(python, variables)
 
     def close(self) -> None:
         """End the worker's process and whatever it is doing; a later request starts a new one."""

@@ -3,15 +3,23 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Cancelled, TuckerSegError, WorkerError
 from ..progress import Event, Progress
-from ..segmentation.result import Segmentation
 from ..volumes.volume import LabelMap, Volume
-from .exchange import Exchange, Shared
+from .exchange import Shared, attach, share, sweep
 from .process import WorkerProcess
-from .protocol import Message, error_of, geometry_as_json, geometry_of, progress_of
+from .protocol import (
+    Message,
+    error_as_json,
+    error_of,
+    geometry_as_json,
+    geometry_of,
+    progress_of,
+    segmentation_of,
+)
 
 _SECONDS_TO_CANCEL = 10.0
 """After this long, a worker that does not heed a cancellation is killed."""
@@ -35,10 +43,17 @@ class Job:
         self._cancelled_at: float | None = None
         self.message = message
         self.shared: Shared | None = None
+        self.begun = False
+        """Whether the worker has said anything about it."""
 
     @property
     def done(self) -> bool:
         return self._ended.is_set()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._cancelled_at is not None
 
     def poll(self) -> list[Event]:
         """The progress since the last call; never waits for the worker.
@@ -88,9 +103,11 @@ class Job:
         self._end(result, None)
 
     def fail(self, error: TuckerSegError) -> None:
-        self._end(None, Cancelled("The segmentation was cancelled.") if self._cancelled_at is not None else error)
+        self._end(None, Cancelled("The segmentation was cancelled.") if self.cancelled else error)
 
     def _end(self, result: Any, error: TuckerSegError | None) -> None:
+        if self.done:  # the client that nobody holds any more is closed when its last job has ended
+            return
         if self.shared:
             self.shared.remove()
         self._result, self._error, self.shared = result, error, None
@@ -109,10 +126,9 @@ class Job:
 class Queue:
     """The jobs of one client and the process that does them; outlives the client for as long as its thread runs."""
 
-    def __init__(self, python: str) -> None:
-        self.exchange = Exchange()
+    def __init__(self, python: str, variables: Mapping[str, str]) -> None:
         self.process: WorkerProcess | None = None
-        self._python = python
+        self._python, self._variables = python, variables
         self._last: WorkerProcess | None = None
         self._lock = threading.RLock()
         self._waiting: deque[Job] = deque()
@@ -126,12 +142,18 @@ class Queue:
     def add(self, job: Job, volume: Volume | None = None) -> None:
         with self._lock:
             if volume:
-                job.shared = self.exchange.share(volume.voxels)
+                job.shared = share(volume.voxels)
                 job.message["volume"] = {**job.shared.described, **geometry_as_json(volume.geometry)}
             self._jobs += 1
             job.message["id"] = self._jobs
             self._waiting.append(job)
             self._advance()
+
+    def use(self, python: str, variables: Mapping[str, str]) -> None:
+        """The next process is run by this interpreter; what the present one is doing is cancelled."""
+        if (python, variables) != (self._python, self._variables):
+            self.close()
+            self._python, self._variables = python, variables
 
     def cancel(self, job: Job) -> None:
         with self._lock:
@@ -161,7 +183,6 @@ class Queue:
             job.fail(Cancelled("The segmentation was cancelled."))
         if process:
             process.end()
-        self.exchange.remove()
 
     def _advance(self) -> None:
         """Send the next job, if none is being done; starts a process where there is none."""
@@ -177,7 +198,8 @@ class Queue:
 
     def _start(self, job: Job) -> WorkerProcess:
         job.add(_STARTING)
-        self.process = self._last = WorkerProcess(self.exchange.name, self._python, self._on_message, self._on_end)
+        sweep()
+        self.process = self._last = WorkerProcess(self._python, self._variables, self._on_message, self._on_end)
         return self.process
 
     def _on_message(self, process: WorkerProcess, message: Message) -> None:
@@ -185,38 +207,42 @@ class Queue:
             job = self._current
             if process is not self.process or job is None or message.get("id") != job.message["id"]:
                 return
-            if "progress" in message:
-                job.add(progress_of(message["progress"]))
-                return
-            self._current = None
-            self._finish(process, job, message)
+            job.begun = True
+            try:
+                if "progress" in message:
+                    job.add(progress_of(message["progress"]))
+                    return
+                self._finish(process, job, message)
+            except Exception as error:  # an answer that is not understood ends its request, not the thread that reads
+                job.fail(error_of(error_as_json(error)))
+            self._current, process.proven = None, True
             self._advance()
 
     def _finish(self, process: WorkerProcess, job: Job, message: Message) -> None:
         if "error" in message:
             job.fail(error_of(message["error"]))
         elif "labels" in message:
-            job.succeed(Segmentation(self._label_map(message), **message["result"]))
+            job.succeed(segmentation_of(self._label_map(message), message["result"]))
             process.send({"release": message["id"]})
         else:
             job.succeed(message["result"])
 
     def _label_map(self, message: Message) -> LabelMap:
         described = message["labels"]
-        shared = self.exchange.attach(described)
+        shared = attach(described)
         labels = shared.array.copy()
-        shared.remove()
         return LabelMap(labels, geometry_of(described), {int(label): n for label, n in described["names"].items()})
 
     def _on_end(self, process: WorkerProcess) -> None:
+        sweep()
         with self._lock:
             if process is not self.process:
                 return
             self.process, job, self._current = None, self._current, None
-            if job:
+            if job and process.proven and not job.begun and not job.cancelled:
+                self._waiting.appendleft(job)  # it was sent while the process was ending, so another one does it
+            elif job:
                 error = WorkerError(f"The worker {process.how_it_ended()}: try again; the next run starts a new one.")
                 error.details = process.log
                 job.fail(error)
             self._advance()
-            if self.process is None:
-                self.exchange.remove()

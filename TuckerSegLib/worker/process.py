@@ -3,18 +3,18 @@
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from ..engines import workspace
 from ..errors import WorkerError
-from .endings import how_it_ended
+from .endings import how_it_ended, memory_kills
+from .groups import SEPARATE, kill_all
 from .protocol import Message, decode, encode
 
 ALLOCATOR = {
@@ -32,15 +32,11 @@ _SECONDS_TO_END = 1.0
 
 _LOG_LINES = 200
 
-_SEPARATE: dict[str, Any] = (
-    {"creationflags": getattr(subprocess, "CREATE_NO_WINDOW", 0)}
-    if sys.platform == "win32"
-    else {"start_new_session": True}  # a group of its own, which a launcher shares with what it starts
-)
-
 
 class WorkerProcess:
     """One worker: `on_message` and, once it has ended and said all it had to say, `on_end` are told in a thread.
+
+    `variables` are those of its environment, to which those are added that it needs.
 
     What `python` starts may be a launcher, whose child the worker is: 3D Slicer's is. The worker therefore tells its
     own process in its first message, and it is that one which is killed.
@@ -51,23 +47,26 @@ class WorkerProcess:
 
     def __init__(
         self,
-        exchange: str,
         python: str,
+        variables: Mapping[str, str],
         on_message: Callable[["WorkerProcess", Message], None],
         on_end: Callable[["WorkerProcess"], None],
     ) -> None:
         self._log: deque[str] = deque(maxlen=_LOG_LINES)
+        self.proven = False
+        """Whether it has answered a request."""
         self._own_pid: int | None = None
+        self._memory_kills = memory_kills()
         # -P: a file in the current folder must not pass for one of the libraries.
-        command = [python, "-P", "-m", f"{_PACKAGE.name}.worker.server", exchange]
+        command = [python, "-P", "-m", f"{_PACKAGE.name}.worker.server"]
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=environment(os.environ),
-                **_SEPARATE,
+                env=environment(variables),
+                **SEPARATE,
             )
         except OSError as error:
             raise WorkerError(f"{python} could not be started ({error.strerror}): install TuckerSeg again.") from error
@@ -97,7 +96,9 @@ class WorkerProcess:
 
     def how_it_ended(self) -> str:
         """For a sentence that begins with "The worker"."""
-        return how_it_ended(self._process.wait(), self.log)
+        code = self._process.wait()
+        before, now = self._memory_kills, memory_kills()
+        return how_it_ended(code, self.log, None if before is None or now is None else now > before)
 
     def end(self) -> None:
         """End it, at once where it does not end itself, and leave no zombie."""
@@ -114,7 +115,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the worker and the launcher it may have, whatever they are doing; waits a moment for that at most."""
         with contextlib.suppress(OSError):
-            _kill_all(self._process.pid, self._own_pid)
+            kill_all(self._process.pid, self._own_pid)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_SECONDS_TO_END)
 
@@ -150,19 +151,6 @@ class WorkerProcess:
         thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
-
-
-def _kill_all(started: int, own: int | None) -> None:
-    """Kill the process that was started, and the worker where that is another one."""
-    if sys.platform == "win32":  # with all that it started
-        command = ["taskkill", "/F", "/T", "/PID", str(own or started)]
-        subprocess.run(command, capture_output=True, creationflags=subprocess.CREATE_NO_WINDOW)
-        os.kill(started, signal.SIGTERM)
-        return
-    if own and own != started:
-        with contextlib.suppress(OSError):
-            os.kill(own, signal.SIGKILL)
-    os.killpg(started, signal.SIGKILL)
 
 
 def own_pipes() -> tuple[BinaryIO, BinaryIO]:

@@ -2,21 +2,23 @@
 
 To the worker:    {"id", "method", "arguments", "volume"?}, {"cancel": id}, {"release": id} once a label map is copied.
 From the worker:  {"hello": pid} once, {"id", "progress"}, {"id", "result", "labels"?}, {"id", "error"}.
-`volume` and `labels` are described arrays (`shared.py`) with their `ijk_to_ras`. The end of the worker's input means
+`volume` and `labels` are described arrays (`exchange.py`) with their `ijk_to_ras`. The end of the worker's input means
 that its client is gone.
 """
 
 import json
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
 
 from .. import errors
-from ..errors import Cancelled, NotEnoughMemory, TuckerSegError, WorkerError, is_lack_of_memory
+from ..errors import Cancelled, NotEnoughMemory, TuckerSegError, WeightsError, WorkerError, is_lack_of_memory
+from ..inference.check.checked import Checked
 from ..progress import Event
-from ..volumes.volume import Geometry
+from ..segmentation.result import Segmentation
+from ..volumes.volume import Geometry, LabelMap
 
 Message = dict[str, Any]
 
@@ -33,7 +35,10 @@ def decode(line: bytes) -> Message:
     Raises:
         ValueError: the line is no message.
     """
-    message = json.loads(line)
+    try:
+        message = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
     if not isinstance(message, dict):
         raise ValueError("not an object")
     return message
@@ -56,10 +61,23 @@ def progress_of(described: Json) -> Event:
     return Event(**described)
 
 
+def segmentation_as_json(segmentation: Segmentation) -> Json:
+    """All but the label map."""
+    told = {field.name: getattr(segmentation, field.name) for field in fields(segmentation)}
+    del told["label_map"]
+    return {**told, "checks": {name: asdict(check) for name, check in segmentation.checks.items()}}
+
+
+def segmentation_of(label_map: LabelMap, described: Json) -> Segmentation:
+    checks = {name: Checked(**check) for name, check in described["checks"].items()}
+    return Segmentation(label_map, **{**described, "checks": checks})
+
+
 def error_as_json(error: BaseException) -> Json:
     """The class and sentence of an error; one that nobody foresaw becomes a sentence with its traceback as details."""
     error = _foreseen(error)
-    return {"class": type(error).__name__, "sentence": str(error), "details": error.details}
+    told = {"class": type(error).__name__, "sentence": str(error), "details": error.details}
+    return {**told, "task": error.task} if isinstance(error, WeightsError) else told
 
 
 def error_of(described: Json) -> TuckerSegError:
@@ -69,6 +87,8 @@ def error_of(described: Json) -> TuckerSegError:
         kind = WorkerError
     error: TuckerSegError = kind(described.get("sentence", "The segmentation failed."))
     error.details = described.get("details", "")
+    if isinstance(error, WeightsError):
+        error.task = described.get("task", "")
     return error
 
 

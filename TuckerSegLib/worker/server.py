@@ -1,8 +1,9 @@
 """The process that keeps networks warm: reads requests from its standard input, answers on its standard output.
 
-Started by `client.Client` with the name of their `shared.Exchange`; see `protocol` for what is said. It ends when its
-input does. The main thread does the work, because glibc gives other threads' memory back however it is told not to;
-another reads, so that a cancellation and the end of the client are seen at once.
+Started by `client.Client`; see `protocol` for what is said. It ends when its input does. The main thread does the work,
+because glibc gives other threads' memory back however it is told not to; another reads, and does so before anything
+large is imported, so that a cancellation and the end of the client are seen at once. Signals that end a process end it
+as they do any other: there is nothing to put in order.
 """
 
 import logging
@@ -12,16 +13,17 @@ import signal
 import sys
 import threading
 from contextlib import suppress
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from ..engines import memory
 from ..errors import InputError
 from ..progress import Event, Progress
 from ..volumes.volume import LabelMap, Volume
-from .exchange import Exchange, Shared
+from .exchange import Shared, attach, share
 from .process import own_pipes
 from .protocol import Message, decode, encode, error_as_json, geometry_as_json, geometry_of, progress_as_json
-from .service import Answer, Service
+
+if TYPE_CHECKING:
+    from .service import Answer, Service
 
 _log = logging.getLogger(__name__)
 
@@ -35,20 +37,21 @@ _SECONDS_IDLE = 60.0
 class Worker:
     """Takes requests in one thread, fulfils them one by one in another."""
 
-    def __init__(self, requests: BinaryIO, answers: BinaryIO, exchange: Exchange) -> None:
-        self._requests, self._answers, self._exchange = requests, answers, exchange
+    def __init__(self, requests: BinaryIO, answers: BinaryIO) -> None:
+        self._requests, self._answers = requests, answers
         self._waiting: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._runs: dict[int, Progress] = {}
         self._given: dict[int, Shared] = {}
         self._busy = threading.Lock()
-        self._service = Service()
 
     def run(self) -> None:
         """Work until the process ends, which it does with its input."""
         self._say({"hello": os.getpid()})
         threading.Thread(target=self._read, daemon=True).start()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
-        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=self._end, daemon=True).start())
+        from ..engines import memory
+        from .service import Service
+
+        service = Service()
         while True:
             try:
                 request = self._waiting.get(timeout=_SECONDS_IDLE)
@@ -56,7 +59,7 @@ class Worker:
                 memory.give_back()
                 continue
             with self._busy:
-                self._fulfil(request)
+                self._fulfil(service, request)
 
     def _read(self) -> None:
         for line in self._requests:
@@ -71,17 +74,18 @@ class Worker:
         if "cancel" in message:
             self._progress(message["cancel"]).cancel()
         elif "release" in message:
-            self._given.pop(message["release"], None)
+            self._given.pop(message["release"]).remove()
         else:
             self._progress(int(message["id"]))
             self._waiting.put(message)
 
     def _end(self) -> None:
-        """Without a client: stop soon, in order if possible, and leave nothing behind."""
+        """Without a client: stop soon, and in order if possible."""
         for progress in list(self._runs.values()):
             progress.cancel()
         self._busy.acquire(timeout=_SECONDS_TO_FINISH)
-        self._exchange.remove()
+        for shared in self._given.values():
+            shared.remove()
         os._exit(0)
 
     def _progress(self, request: int) -> Progress:
@@ -90,28 +94,25 @@ class Worker:
 
         return self._runs.setdefault(request, Progress(tell))
 
-    def _fulfil(self, request: Message) -> None:
+    def _fulfil(self, service: "Service", request: Message) -> None:
         number = request["id"]
         try:
-            self._give(number, self._answer(number, request))
+            self._give(number, self._answer(service, number, request))
         except Exception as error:
             self._say({"id": number, "error": error_as_json(error)})
         finally:
             self._runs.pop(number, None)
 
-    def _answer(self, number: int, request: Message) -> Answer:
+    def _answer(self, service: "Service", number: int, request: Message) -> "Answer":
         progress = self._progress(number)
         progress.check()
-        volume = self._volume(request["volume"]) if "volume" in request else None
-        return self._service.answer(request["method"], request.get("arguments", {}), volume, progress)
+        volume = _volume(request["volume"]) if "volume" in request else None
+        return service.answer(request["method"], request.get("arguments", {}), volume, progress)
 
-    def _volume(self, described: Message) -> Volume:
-        return Volume(self._exchange.attach(described).array, geometry_of(described))
-
-    def _give(self, number: int, answer: Answer) -> None:
+    def _give(self, number: int, answer: "Answer") -> None:
         message: Message = {"id": number, "result": answer.result}
         if answer.label_map is not None:
-            shared = self._exchange.share(answer.label_map.labels)
+            shared = share(answer.label_map.labels)
             self._given[number] = shared
             message["labels"] = _described(shared, answer.label_map)
         self._say(message)
@@ -122,15 +123,20 @@ class Worker:
             self._answers.flush()
 
 
+def _volume(described: Message) -> Volume:
+    return Volume(attach(described).array, geometry_of(described))
+
+
 def _described(shared: Shared, label_map: LabelMap) -> Message:
     return {**shared.described, **geometry_as_json(label_map.geometry), "names": dict(label_map.names)}
 
 
 def main() -> None:
-    """Serve one client; `sys.argv` holds the name of the exchange."""
+    """Serve the client at the other end of standard input and output."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the client's to handle
     requests, answers = own_pipes()
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    Worker(requests, answers, Exchange(sys.argv[1] if len(sys.argv) > 1 else None)).run()
+    Worker(requests, answers).run()
 
 
 if __name__ == "__main__":

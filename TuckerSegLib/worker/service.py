@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ from ..segmentation.session import Session
 from ..store import Store
 from ..volumes.volume import LabelMap, Volume
 from . import weights
-from .protocol import Json
+from .protocol import Json, segmentation_as_json
+from .tasks import tasks
 
 with quiet():  # Every segmentation needs them: better before the first request than within it.
     import nnunetv2.preprocessing.resampling.default_resampling
@@ -45,6 +46,7 @@ class Service:
         self._methods: dict[str, Callable[..., Json]] = {
             "ping": _ping,
             "models": _models,
+            "tasks": tasks,
             "levels": self._levels,
             "cache_info": _cache_info,
             "cache_clear": self._cache_clear,
@@ -57,6 +59,8 @@ class Service:
         """
         if method == "segment" and volume is not None:
             return _answer(self._session.segment(volume, Request(**arguments), progress))
+        if method == "prepare":
+            return Answer(self._prepare(progress, **arguments))
         if method in weights.METHODS:
             return Answer(weights.METHODS[method](progress, **arguments))
         if method in self._methods:
@@ -66,6 +70,9 @@ class Service:
     def _levels(self, model: str) -> Json:
         return {"levels": [level.as_json() for level in self._session.levels(model).levels]}
 
+    def _prepare(self, progress: Progress, model: str, minutes: float = 0) -> Json:
+        return {"networks": [one.as_json() for one in self._session.prepare(model, progress, minutes=minutes)]}
+
     def _cache_clear(self) -> Json:
         self._session.clear()
         return {"freed": Cache().clear() + Store(Cache().folder).clear()}
@@ -73,8 +80,7 @@ class Service:
 
 def _answer(segmentation: Segmentation) -> Answer:
     """The label map apart from what is told besides."""
-    told = {field.name: getattr(segmentation, field.name) for field in fields(segmentation)}
-    return Answer(told, told.pop("label_map"))
+    return Answer(segmentation_as_json(segmentation), segmentation.label_map)
 
 
 def _ping() -> Json:

@@ -99,14 +99,16 @@ def build(
     )
 
 
-def quick(network: nn.Module) -> nn.Module:
-    """A copy of `network` in the form that is fastest here, for passes whose numbers need few digits."""
-    return for_training(copy.deepcopy(network).eval().requires_grad_(False), _CPU)
+def quick(network: nn.Module, device: torch.device = _CPU) -> nn.Module:
+    """A copy of `network` in the form that is fastest there, for passes whose numbers need few digits."""
+    return for_training(copy.deepcopy(network).eval().requires_grad_(False), device)
 
 
 def run(network: nn.Module, patches: Tensor) -> Tensor:
-    """The answer of a `quick` network, in half precision where the processor is faster at it."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half_precision(_CPU), cache_enabled=False):
+    """The answer of a `quick` network to patches on its device, in half precision where that is faster."""
+    device = patches.device
+    half = torch.autocast(device.type, torch.bfloat16, enabled=half_precision(device), cache_enabled=False)
+    with torch.no_grad(), half:
         answer: Tensor = network(in_order(patches))
     return answer
 

@@ -32,6 +32,8 @@ _VOXELS = 8192
 """Voxels of each layer's output that are looked at, over all patches."""
 _WIDEST = 4096
 """Numbers of a layer's mixed inputs that are looked at around each voxel: the most important ones."""
+_AT_ONCE = 1 << 28
+"""Numbers that are added up for all layers at once, a gigabyte; layers beyond that are watched in further passes."""
 _PARTS = (2, 4)
 """The layer at this part of its channels is tried in the network."""
 _TRIED = 2
@@ -53,10 +55,13 @@ def gather(network: nn.Module, patches: Tensor, progress: Progress | None = None
         raise ValueError("calibration needs at least two patches")
     patches = patches[:PATCHES]
     layers = {name: layer for name, layer in convolutions(network).items() if knows_inputs(layer)}
-    steps = _Steps(progress, 2 * len(patches) + len(layers))
+    groups = _groups(layers)
+    steps = _Steps(progress, (1 + len(groups)) * len(patches) + len(layers))
     found = sensed(network, patches, seed, steps.step)
     records = {name: _started(layer, found[name]) for name, layer in layers.items()}
-    shares = _shares(network, layers, records, found, patches, seed, steps)
+    shares: dict[str, Values] = {}
+    for group in groups:
+        shares |= _shares(network, group, records, found, patches, seed, steps)
     for name in layers:
         weight = float(found[name].scaled()[0].trace()) / 2 / math.prod(patches.shape[2:])
         error = weight * shares[name] / (1 - shares[name])
@@ -92,6 +97,25 @@ def _started(conv: Convolution, found: Sensed) -> LayerRecord:
     return LayerRecord(*(tensor.float() for tensor in kept))
 
 
+def _groups(layers: Mapping[str, Convolution]) -> list[dict[str, Convolution]]:
+    """The layers that are watched in one pass forward, so that what is added up for them fits into memory."""
+    groups: list[dict[str, Convolution]] = []
+    left = 0
+    for name, layer in layers.items():
+        needed = 2 * (_rank(layer) * math.prod(layer.kernel_size)) ** 2
+        if needed > left or not groups:
+            groups.append({})
+            left = _AT_ONCE
+        groups[-1][name] = layer
+        left -= needed
+    return groups
+
+
+def _rank(conv: Convolution) -> int:
+    """Mixed inputs that are looked at."""
+    return max(1, min(conv.in_channels, _WIDEST // math.prod(conv.kernel_size)))
+
+
 def _shares(
     network: nn.Module,
     layers: Mapping[str, Convolution],
@@ -120,7 +144,7 @@ class _Watched:
         self._conv, self._record, self._found, self._seed = conv, record, found, seed
         self._each = math.ceil(_VOXELS / patches)
         self._voxels = math.prod(conv.kernel_size)
-        self._rank = max(1, min(conv.in_channels, _WIDEST // self._voxels))
+        self._rank = _rank(conv)
         self._halves = [Half(self._rank * self._voxels, conv.out_channels) for _ in range(2)]
         self._number = 0
 

@@ -97,6 +97,8 @@ class CalibrationRecord:
             ModelError: it cannot be read, or belongs to something else than `about` says.
         """
         try:
+            if not path.is_file():
+                raise FileNotFoundError("no ordinary file")
             with safe_open(path, "pt") as file:
                 told = file.metadata() or {}
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
@@ -120,9 +122,20 @@ class CalibrationRecord:
         """
         for name, record in self.layers.items():
             layer = layers.get(name)
-            wanted = layer and (layer.out_channels, layer.in_channels)
-            if tuple(record.errors.shape) != wanted:
+            if layer is None or _shapes(record) != _shapes_of(layer):
                 raise ModelError("The calibration record belongs to another network: prepare the model again.")
+            if not all(bool(getattr(record, field.name).isfinite().all()) for field in fields(LayerRecord)):
+                raise ModelError("The calibration record holds no finite numbers: prepare the model again.")
+
+
+def _shapes(record: LayerRecord) -> list[tuple[int, ...]]:
+    return [tuple(getattr(record, field.name).shape) for field in fields(LayerRecord)]
+
+
+def _shapes_of(layer: Convolution) -> list[tuple[int, ...]]:
+    """The shapes of what is known of a layer."""
+    out, into = layer.out_channels, layer.in_channels
+    return [(into, into), (into,), (out, out), (out, out), (out, into)]
 
 
 def decomposed(conv: Convolution, first: Tensor, core: Tensor, last: Tensor, bias: Tensor | None = None) -> TuckerConv:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from ...progress import Progress
+from ..frontier import RanksByName
 from ..network import Report
 from ..policies import Settings
 from ..tucker import Ranks
@@ -15,10 +17,15 @@ from .record import CalibrationRecord
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known of one network: its record, and what it gives on a few patches."""
+    """What is known of one network: its record, and what it gives on a few patches.
+
+    `trained` holds weights of the level at the ranks that are asked for, where it was trained after it had been made;
+    nothing else is needed then.
+    """
 
     record: CalibrationRecord
-    originals: Originals
+    originals: Originals | None
+    trained: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -28,12 +35,12 @@ class Recorded:
     Attributes:
         ranks: of the layers that are decomposed.
         settings: how the ranks were chosen; equal settings give equal levels of equal networks.
-        calibrated: gives the calibration of a network, whose folds have one each.
+        calibrated: gives the calibration of a network, whose folds have one each, for a level at these ranks.
     """
 
-    ranks: Mapping[str, Ranks]
+    ranks: RanksByName
     settings: Settings
-    calibrated: Callable[[nn.Module, Progress], Calibration] = field(repr=False, compare=False)
+    calibrated: Callable[[nn.Module, RanksByName, Progress], Calibration] = field(repr=False, compare=False)
 
     @property
     def keeps_all(self) -> bool:
@@ -47,6 +54,15 @@ class Recorded:
     ) -> tuple[nn.Module, Report]:
         """As every `Policy`; the stage "calibrate" is told where the network has no calibration yet."""
         progress = progress or Progress()
-        known = self.calibrated(network, progress)
+        known = self.calibrated(network, self.ranks, progress)
         progress.stage("compress")
-        return build(network, known.record, self.ranks, known.originals, progress, patch)
+        small, report = build(network, known.record, self.ranks, known.originals, progress, patch)
+        if known.trained is not None:
+            _load(small, known.trained)
+        return small, report
+
+
+def _load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(weights[name])

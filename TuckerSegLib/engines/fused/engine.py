@@ -3,30 +3,22 @@
 import torch
 from torch import Tensor, fx
 
-from ...store import Store
 from ..base import Source
 from .channels_last import channels_last, memory_format
-from .convolution import Algorithms
 from .rewriting import rewritten
 
 
 class FusedEngine:
-    """Rewrites the network for the CPU; the same answers as PyTorch's within rounding.
-
-    Which algorithm is fastest at a convolution is found once for each computer, where there is a `store` to keep it.
-    """
+    """Rewrites the network for the CPU; the same answers as PyTorch's within rounding."""
 
     name, is_reference, has_layer_times = "fused", False, True
-
-    def __init__(self, store: Store | None = None) -> None:
-        self._algorithms = Algorithms(store)
 
     def supports(self, device: torch.device) -> bool:
         return device.type == "cpu"
 
     def prepare(self, source: Source, device: torch.device) -> "FusedNetwork":
         with torch.no_grad():
-            network = rewritten(source.load(), self._algorithms)
+            network = rewritten(source.load())
             network.to(memory_format=memory_format(len(source.patch) + 1))  # type: ignore[call-overload]
             return FusedNetwork(network)
 

@@ -75,6 +75,13 @@ def followed_by_identity(inner: Convolution, outer: Convolution) -> Convolution:
     return layer
 
 
+def without_bias(layer: Any) -> Any:
+    """`layer`, of any kernel, that adds nothing; its weight is shared."""
+    bare = copy.copy(layer)
+    bare._parameters = {**layer._parameters, "bias": None}
+    return bare
+
+
 def composed_with_transposed(inner: Any, outer: Convolution) -> Convolution:
     """A transposed convolution and the pointwise one after it."""
     factor = outer.weight.detach().flatten(1).double()

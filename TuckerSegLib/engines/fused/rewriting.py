@@ -12,18 +12,24 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...decomposition.tucker import CONVOLUTIONS
-from .compiled.winograd import suits_winograd
-from .convolution import Algorithms, Fastest, OneDnn, suits_onednn
+from .compiled.winograd import Winograd, suits_winograd
+from .convolution import OneDnn, suits_onednn
 from .fused_block import FusedBlock, WideNorm
-from .pointwise import composed, composed_with_transposed, followed_by_identity, is_identity, is_pointwise, pointwise
+from .pointwise import (
+    composed,
+    composed_with_transposed,
+    followed_by_identity,
+    is_identity,
+    is_pointwise,
+    pointwise,
+    without_bias,
+)
 from .sliced_block import SlicedBlock
 from .tracing import traced
 from .upsampling import Upsampling, leaves_no_overlap
 
 _NORMS = (nn.InstanceNorm2d, nn.InstanceNorm3d)
-
 _ACTIVATIONS = (nn.LeakyReLU, nn.ReLU)
-
 Node = Any
 """A `torch.fx.Node`; its own annotations leave open what its arguments are."""
 
@@ -31,27 +37,34 @@ _WORTH_A_PASS = 1.5
 """Times the multiply-adds that it may take to spare one reading and writing of an activation."""
 
 _WIDER = 4
-
 _QUICK = 64
 """Multiply-adds for each number of its answer."""
 
 _NOTHING = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Dropout3d)
 
 
-def rewritten(network: nn.Module, algorithms: Algorithms | None = None) -> fx.GraphModule:
+def rewritten(network: nn.Module) -> fx.GraphModule:
     """The same function as `network`, which is in evaluation mode; its weights are shared where they stay.
 
     Raises:
         Exception: whatever torch.fx raises where a network's course depends on its input.
     """
     graph = _Graph(traced(network))
-    graph.drop_what_does_nothing()
-    graph.drop_identities()
-    graph.split_concatenations()
-    graph.compose_pointwise()
-    graph.fuse()
-    graph.replace_norms()
-    graph.replace_convolutions(algorithms or Algorithms())
+    graph.make_pointwise_neighbours()
+    graph.fuse(FusedBlock)
+    graph.fuse_quick(SlicedBlock)
+    graph.replace_norms(WideNorm)
+    graph.replace_convolutions()
+    return graph.finished()
+
+
+def narrowed(network: nn.Module, block: Callable[..., nn.Module], norm: Callable[..., nn.Module]) -> fx.GraphModule:
+    """As `rewritten`, with other classes in the place of `FusedBlock` and `WideNorm`; convolutions stay."""
+    graph = _Graph(traced(network))
+    graph.make_pointwise_neighbours()
+    graph.fuse(block)
+    graph.drop_biases()
+    graph.replace_norms(norm)
     return graph.finished()
 
 
@@ -61,6 +74,12 @@ class _Graph:
     def __init__(self, traced: fx.GraphModule) -> None:
         self._traced = traced
         self._made = 0
+
+    def make_pointwise_neighbours(self) -> None:
+        self.drop_what_does_nothing()
+        self.drop_identities()
+        self.split_concatenations()
+        self.compose_pointwise()
 
     def drop_what_does_nothing(self) -> None:
         for node in self._calls(lambda module: isinstance(module, _NOTHING)):
@@ -94,15 +113,17 @@ class _Graph:
             elif leaves_no_overlap(self._module(before)):
                 self._compose_transposed(before, node)
 
-    def fuse(self) -> None:
+    def fuse(self, kind: Callable[..., nn.Module]) -> None:
         for node in self._calls(is_pointwise):
             norm, activation = self._followed(node)
             if activation is not None:
-                self._fuse(FusedBlock, node, norm, activation)
+                self._fuse(kind, node, norm, activation)
+
+    def fuse_quick(self, kind: Callable[..., nn.Module]) -> None:
         for node in self._calls(_is_quick):
             norm, activation = self._followed(node)
             if activation is not None and all(is_pointwise(self._module(user)) for user in activation.users):
-                self._fuse(SlicedBlock, node, norm, activation)
+                self._fuse(kind, node, norm, activation)
 
     def _followed(self, node: Node) -> tuple[Node, Node]:
         """The norm and the activation that follow; None where there are none."""
@@ -110,24 +131,31 @@ class _Graph:
         norm, activation = (after, _only_user(after)) if _is_norm(self._module(after)) else (None, after)
         return norm, activation if isinstance(self._module(activation), _ACTIVATIONS) else None
 
-    def replace_norms(self) -> None:
+    def drop_biases(self) -> None:
+        """A norm takes away what was added to all of a channel."""
+        for before in [node.args[0] for node in self._calls(_is_norm)]:
+            layer = self._module(before)
+            if isinstance(layer, CONVOLUTIONS) and layer.bias is not None and len(before.users) == 1:
+                self._replace(before, self._call(before, without_bias(layer), *before.args))
+
+    def replace_norms(self, kind: Callable[..., nn.Module]) -> None:
         for node in self._calls(_is_norm):
             before, activation = node.args[0], _only_user(node)
             leaky = isinstance(self._module(activation), _ACTIVATIONS)
             slope = _slope(self._module(activation)) if leaky else 1.0
             alone = len(before.users) == 1 and before.op == "call_module"
             end = activation if leaky else node
-            end.replace_all_uses_with(self._call(node, WideNorm(self._module(node), slope, alone), before))
+            end.replace_all_uses_with(self._call(node, kind(self._module(node), slope, alone), before))
             for done in dict.fromkeys((end, node)):
                 self._traced.graph.erase_node(done)
 
-    def replace_convolutions(self, algorithms: Algorithms) -> None:
+    def replace_convolutions(self) -> None:
         for node in self._calls(_widens):
             self._replace(node, self._alone(node, FusedBlock))
         for node in self._calls(leaves_no_overlap):
             self._upsample(node)
         for node in self._calls(lambda module: suits_winograd(module) or suits_onednn(module)):
-            self._replace(node, self._fast(node, algorithms))
+            self._replace(node, self._fast(node))
 
     def finished(self) -> fx.GraphModule:
         self._traced.graph.eliminate_dead_code()
@@ -191,10 +219,10 @@ class _Graph:
             if node is not None and not node._erased:
                 self._traced.graph.erase_node(node)
 
-    def _fast(self, node: Node, algorithms: Algorithms) -> Node:
+    def _fast(self, node: Node) -> Node:
         layer = self._module(node)
         if suits_winograd(layer):
-            return self._call(node, Fastest(layer, algorithms), node.args[0])
+            return self._call(node, Winograd(layer), node.args[0])
         return self._alone(node, SlicedBlock) if _is_quick(layer) else self._call(node, OneDnn(layer), node.args[0])
 
     def _alone(self, node: Node, kind: Callable[..., nn.Module]) -> Node:

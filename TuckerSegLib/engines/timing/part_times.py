@@ -13,7 +13,6 @@ processor works on several channels at once; what others take is interpolated, a
 """
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -25,20 +24,13 @@ from ...decomposition.budget import Seconds
 from ...decomposition.spectra import Values
 from ...decomposition.tucker import Convolution, Ranks, TuckerConv
 from ...store import Store
-from ..base import Source
-from ..fused.channels_last import channels_last
-from ..fused.engine import FusedEngine
-from .processor import circumstances
+from .bench import Bench, Clock, bench_on
 from .whole_times import with_values
 
-_TOGETHER = 8
-"""Channels that a processor works on at once."""
-_VOXELS = 250_000
-"""Voxels of a part's input, at most: enough for times to be in proportion to those of patches that no cache holds."""
 _ROUNDS = 12
 _SECONDS = 0.1
 """After so many runs or seconds, the best of the runs counts."""
-_FORMAT = 1
+_FORMAT = 2
 _NORMS: dict[int, type[nn.Module]] = {3: nn.InstanceNorm3d, 2: nn.InstanceNorm2d}
 _POINTWISE: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {3: nn.Conv3d, 2: nn.Conv2d}
 
@@ -48,17 +40,21 @@ class PartTimes:
 
     Args:
         check: called before each measurement; may raise to stop.
-        clock: tells seconds. That of the process alone, with one thread, is steady on a busy computer.
+        clock: tells seconds; that of `bench` unless given. That of the process alone, with one thread, is steady on a
+            busy computer.
+        bench: where parts are timed; on the CPU unless told.
     """
 
     def __init__(
         self,
         store: Store,
         check: Callable[[], None] = lambda: None,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Clock | None = None,
+        bench: Bench | None = None,
     ) -> None:
-        self._store, self._check, self._clock = store, check, clock
-        self._key = f"part times {_FORMAT} {circumstances()}"
+        self._bench = bench or bench_on(torch.device("cpu"))
+        self._store, self._check, self._clock = store, check, clock or self._bench.clock
+        self._key = f"part times {_FORMAT} {self._bench.circumstances}"
         self._known: dict[str, float] = store.read_json(self._key) or {}
 
     def of_layers(self, layers: Mapping[str, Convolution], shapes: Mapping[str, Sequence[int]]) -> dict[str, Seconds]:
@@ -74,16 +70,18 @@ class PartTimes:
         spatial = tuple(shape[1:])
         if set(layer.kernel_size) == {1}:
             return self._head(layer, spatial)
-        outs, intos = _nodes(layer.out_channels), _nodes(layer.in_channels)
+        outs, intos = (_nodes(count, self._bench.together) for count in (layer.out_channels, layer.in_channels))
         core = np.array([[self._core(layer, spatial, Ranks(out, into)) for into in intos] for out in outs])
         transposed = isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d))
         after = _spatial_after(layer, spatial)
         # Nothing but the next layer's *first* comes after a transposed convolution, and both are composed.
-        block = [0.0 if transposed else self._block(out, layer.out_channels, after, _TOGETHER) for out in outs]
-        found = _interpolated(core + np.array(block)[:, None], outs, intos, layer)
+        block = [
+            0.0 if transposed else self._block(out, layer.out_channels, after, self._bench.together) for out in outs
+        ]
+        found = _interpolated(core + np.array(block)[:, None], outs, intos, layer, self._bench.together)
         # Where all outputs are kept there is no *last*.
         wide = np.array([self._dense(layer, spatial, into) for into in intos])
-        found[-1] = np.interp(_every(layer.in_channels), intos, wide)
+        found[-1] = np.interp(_every(layer.in_channels, self._bench.together), intos, wide)
         first = self._each_consumed(layer.in_channels, spatial) * np.arange(1, layer.in_channels + 1)
         return Seconds(self._dense(layer, spatial, layer.in_channels), found + first)
 
@@ -114,14 +112,14 @@ class PartTimes:
             if isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
                 return nn.Sequential(whole)
             norm = _NORMS[dimensions](layer.out_channels, affine=True)
-            consumer = _POINTWISE[dimensions](layer.out_channels, _TOGETHER, 1, bias=False)
+            consumer = _POINTWISE[dimensions](layer.out_channels, self._bench.together, 1, bias=False)
             return nn.Sequential(whole, norm, nn.LeakyReLU(0.01), consumer)
 
         found = self._timed(f"wide {_kind(layer)} {into}", (into, *spatial), made)
         if isinstance(layer, (nn.ConvTranspose2d, nn.ConvTranspose3d)):
             return found
         after = _spatial_after(layer, spatial)
-        return max(0.5 * found, found - _TOGETHER * self._each_consumed(layer.out_channels, after))
+        return max(0.5 * found, found - self._bench.together * self._each_consumed(layer.out_channels, after))
 
     def _block(self, rank: int, channels: int, spatial: tuple[int, ...], consumer: int) -> float:
         """*last* from `rank` to `channels`, norm, activation, and a *first* to `consumer` channels."""
@@ -139,22 +137,29 @@ class PartTimes:
 
     def _each_consumed(self, channels: int, spatial: tuple[int, ...]) -> float:
         """What one channel of a *first* takes within a block of `channels`."""
-        if channels <= _TOGETHER:
+        if channels <= self._bench.together:
             return 0.0
-        wide = self._block(_TOGETHER, channels, spatial, channels)
-        narrow = self._block(_TOGETHER, channels, spatial, _TOGETHER)
-        return max(0.0, wide - narrow) / (channels - _TOGETHER)
+        wide = self._block(self._bench.together, channels, spatial, channels)
+        narrow = self._block(self._bench.together, channels, spatial, self._bench.together)
+        return max(0.0, wide - narrow) / (channels - self._bench.together)
 
     def _each_added(self, spatial: tuple[int, ...]) -> float:
         """What one channel of a patch takes to be weighted and added to the others."""
-        return self._timed("added", (_TOGETHER, *spatial), lambda: _Added((_TOGETHER, *_cropped(spatial)))) / _TOGETHER
+        return (
+            self._timed(
+                "added",
+                (self._bench.together, *spatial),
+                lambda: _Added((self._bench.together, *_cropped(spatial, self._bench.voxels))),
+            )
+            / self._bench.together
+        )
 
     def _timed(self, name: str, shape: tuple[int, ...], made: Callable[[], nn.Module]) -> float:
-        small = (shape[0], *_cropped(shape[1:]))
+        small = (shape[0], *_cropped(shape[1:], self._bench.voxels))
         key = f"{name} {small}"
         if key not in self._known:
             self._check()
-            self._known[key] = _best_seconds(made(), small, self._clock)
+            self._known[key] = _best_seconds(made(), small, self._clock, self._bench)
         return self._known[key] * math.prod(shape) / math.prod(small)
 
 
@@ -174,13 +179,11 @@ class _Added(nn.Module):
         return found
 
 
-def _best_seconds(network: nn.Module, shape: tuple[int, ...], clock: Callable[[], float]) -> float:
+def _best_seconds(network: nn.Module, shape: tuple[int, ...], clock: Clock, bench: Bench) -> float:
     """The best of some runs on one input (C, *spatial), after one that does not count."""
-    network = network if isinstance(network, _Added) else with_values(network)
-    run: Callable[[Tensor], object] = network
-    if not isinstance(network, _Added):
-        run = FusedEngine().prepare(Source("", lambda: network, shape), torch.device("cpu"))
-    patch = channels_last(torch.randn(1, *shape))
+    adds = isinstance(network, _Added)
+    run = network.to(bench.device) if adds else bench.prepared(with_values(network), shape)
+    patch = bench.patch(shape)
     with torch.inference_mode():
         run(patch)
         times: list[float] = []
@@ -195,10 +198,10 @@ def _kind(layer: Convolution) -> str:
     return f"{type(layer).__name__} {layer.in_channels} {layer.out_channels} {layer.kernel_size} {layer.stride}"
 
 
-def _cropped(spatial: Sequence[int]) -> tuple[int, ...]:
+def _cropped(spatial: Sequence[int], voxels: int) -> tuple[int, ...]:
     """Halved along its longest axis until it is small enough to be timed."""
     sizes = list(spatial)
-    while math.prod(sizes) > _VOXELS:
+    while math.prod(sizes) > voxels:
         longest = sizes.index(max(sizes))
         sizes[longest] = -(-sizes[longest] // 2)
     return tuple(sizes)
@@ -210,22 +213,24 @@ def _spatial_after(layer: Convolution, spatial: tuple[int, ...]) -> tuple[int, .
     return tuple(-(-size // stride) for size, stride in zip(spatial, layer.stride, strict=True))
 
 
-def _nodes(channels: int) -> list[int]:
+def _nodes(channels: int, together: int) -> list[int]:
     """The lowest multiple, the one nearest above the half, and all channels."""
-    return sorted({min(_TOGETHER, channels), _up(channels / 2, channels), channels})
+    return sorted({min(together, channels), _up(channels / 2, channels, together), channels})
 
 
-def _up(rank: float, channels: int) -> int:
-    return min(math.ceil(rank / _TOGETHER) * _TOGETHER, channels)
+def _up(rank: float, channels: int, together: int) -> int:
+    return min(math.ceil(rank / together) * together, channels)
 
 
-def _interpolated(measured: Values, outs: Sequence[int], intos: Sequence[int], layer: Convolution) -> Values:
+def _interpolated(
+    measured: Values, outs: Sequence[int], intos: Sequence[int], layer: Convolution, together: int
+) -> Values:
     """(O, I) from what was measured at the nodes, along one axis after the other."""
-    along_in = np.apply_along_axis(partial(np.interp, _every(layer.in_channels), intos), 1, measured)
-    both: Values = np.apply_along_axis(partial(np.interp, _every(layer.out_channels), outs), 0, along_in)
+    along_in = np.apply_along_axis(partial(np.interp, _every(layer.in_channels, together), intos), 1, measured)
+    both: Values = np.apply_along_axis(partial(np.interp, _every(layer.out_channels, together), outs), 0, along_in)
     return both
 
 
-def _every(channels: int) -> list[int]:
+def _every(channels: int, together: int) -> list[int]:
     """The multiple that each rank takes as long as."""
-    return [_up(rank + 1, channels) for rank in range(channels)]
+    return [_up(rank + 1, channels, together) for rank in range(channels)]

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import torch
 
+CPU = torch.device("cpu")
+
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def circumstances() -> str:
+def circumstances(device: torch.device = CPU) -> str:
     """What a time depends on besides the work: the processor, its instructions that are used, threads, PyTorch.
 
-    Not the computer's name, which changes with the network that a laptop is in.
+    Not the computer's name, which changes with the network that a laptop is in. Of a GPU: its name, and PyTorch.
     """
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} {torch.__version__}"
     instructions = torch.backends.cpu.get_cpu_capability()
     return f"{name()} {platform.machine()} {instructions} {torch.get_num_threads()} {torch.__version__}"
 

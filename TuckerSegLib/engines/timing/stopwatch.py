@@ -16,22 +16,26 @@ _FAR_SLOWER = 2.0
 
 
 def shortest_seconds(
-    runs: Sequence[Run], between: Callable[[], None] = lambda: None, give_up_after: int = _FEWEST
+    runs: Sequence[Run],
+    between: Callable[[], None] = lambda: None,
+    give_up_after: int = _FEWEST,
+    clock: Callable[[], float] | None = None,
 ) -> list[float]:
     """The shortest time that each of `runs`, which have run before, takes of several.
 
     In turns, so that what slows the computer down for a while hits all of them; several times, so that the shortest is
     one that nothing held up; and again where the two shortest differ. `between` is called before each run and may
-    raise, to stop. What is far slower than the fastest is given up after so many rounds.
+    raise, to stop. What is far slower than the fastest is given up after so many rounds. `clock` tells seconds.
     """
+    clock = clock or time.perf_counter
     seconds: list[list[float]] = [[] for _ in runs]
     wanted = list(range(len(runs)))
     for turn in range(_MOST):
         for index in wanted:
             between()
-            start = time.perf_counter()
+            start = clock()
             runs[index]()
-            seconds[index].append(time.perf_counter() - start)
+            seconds[index].append(clock() - start)
         if turn + 1 >= give_up_after:
             wanted = [index for index in wanted if not _is_far_slower(seconds[index], seconds)]
         if turn + 1 >= _FEWEST and all(_has_settled(seconds[index]) for index in wanted):

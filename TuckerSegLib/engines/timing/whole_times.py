@@ -1,36 +1,40 @@
 """How long whole networks take on this computer, in turns, so that they can be compared on a busy one too."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from ...decomposition.tucker import TuckerConv
-from ..base import Source
-from ..fused.channels_last import channels_last
-from ..fused.engine import FusedEngine
+from .bench import Bench, Clock, bench_on
 
-_ROUNDS = 5
+_ROUNDS, _SHORT_ROUNDS = 5, 12
+"""Runs of each network, and of those that are short: a tenth of a second is easily held up."""
+_SHORT = 0.25
+"""Seconds."""
 
 
 def network_seconds(
     made: Sequence[Callable[[], nn.Module]],
     patch: Sequence[int],
     check: Callable[[], None] = lambda: None,
-    clock: Callable[[], float] = time.perf_counter,
-    rounds: int = _ROUNDS,
+    clock: Clock | None = None,
+    bench: Bench | None = None,
 ) -> list[float]:
     """The best of some runs of each network on one patch (C, *spatial), in the fused engine, in turns.
 
     What the networks give is weighted and added up, as a sliding window does; their weights get values of no meaning.
-    `check` is called before each run; it may raise to stop.
+    `check` is called before each run; it may raise to stop. `clock` tells seconds; that of `bench` unless given.
     """
+    bench = bench or bench_on(torch.device("cpu"))
+    clock = clock or bench.clock
     sums: dict[torch.Size, Tensor] = {}
-    networks = [_Network(one(), patch, sums) for one in made]
+    networks = [_Network(one(), patch, sums, bench) for one in made]
     best = [float("inf")] * len(networks)
-    for number in range(rounds + 1):
+    for number in range(_SHORT_ROUNDS + 1):
         for index, network in enumerate(networks):
+            if number > _ROUNDS and best[index] > _SHORT:
+                continue
             check()
             start = clock()
             network.run()
@@ -54,17 +58,15 @@ def with_values(network: nn.Module) -> nn.Module:
 class _Network:
     """A network ready to run; the `sums` of answers of one shape are shared by all, as they take much memory."""
 
-    def __init__(self, network: nn.Module, patch: Sequence[int], sums: dict[torch.Size, Tensor]) -> None:
-        network = with_values(network)
-        self._run = FusedEngine().prepare(Source("", lambda: network, tuple(patch)), torch.device("cpu"))
-        self._patch = channels_last(torch.randn(1, *patch))
+    def __init__(self, network: nn.Module, patch: Sequence[int], sums: dict[torch.Size, Tensor], bench: Bench) -> None:
+        self._run, self._patch = bench.prepared(with_values(network), patch), bench.patch(patch)
         self._sums = sums
 
     def run(self) -> None:
         with torch.inference_mode():
             answer = self._run(self._patch)[0]
             if answer.shape not in self._sums:
-                self._sums[answer.shape] = torch.zeros(answer.shape)
+                self._sums[answer.shape] = torch.zeros(answer.shape, device=answer.device)
             answer *= 1.0
             for channel, added in zip(answer, self._sums[answer.shape], strict=True):
                 added += channel

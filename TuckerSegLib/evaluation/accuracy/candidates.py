@@ -9,12 +9,15 @@ from torch import Tensor
 
 from ...decomposition.calibration.calibrated import Calibrated
 from ...decomposition.policies import Policy, Relative, Settings
+from ...engines.fastest import choice
 from ...errors import InputError
 from ...inference.patches import patches_of
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel, digest
 from ...models.opening import open_model
 from ...segmentation.named_policies import policy_of
+from ...segmentation.recipes import Balanced
+from ...store import Store
 from ...volumes.sources import volumes_of
 from .baselines import Canonical, EightBit, Pruned, Reduced
 
@@ -115,10 +118,22 @@ def candidates_in(files: Sequence[Path], model: TrainedModel, taken: Sequence[st
     return [_in_file(file, model) for file in files]
 
 
+POSITION, UNTRAINED = "position", "untrained"
+"""What the slider runs by default, and the same without the levels that were trained further."""
+
+
+def _at_position(model: TrainedModel, factor: float, trained: bool) -> ByPolicy:
+    cache = Cache()
+    recipe = Balanced(Relative(factor), cache, trained=trained)
+    return ByPolicy(recipe.policy(model, choice("auto", "auto", Store(cache.folder))), cache)
+
+
 def _method(name: str, model: TrainedModel, factor: float, patches: Tensor | None) -> Method:
     baselines: dict[str, type[Pruned] | type[Canonical]] = {Pruned.name: Pruned, Canonical.name: Canonical}
     if name in baselines:
         return baselines[name](factor)
+    if name in (POSITION, UNTRAINED):
+        return _at_position(model, factor, name == POSITION)
     policy = policy_of(name.removesuffix(FITTED), model, factor=factor)
     return ByPolicy(Calibrated(policy, patches) if name.endswith(FITTED) and patches is not None else policy)
 

@@ -50,9 +50,14 @@ def cases_in(images: Path, labels: Path | None = None) -> list[Case]:
     return [_case(file, labels and labels / file.name.replace("_0000.", ".")) for file in files]
 
 
+def image_alone(image: Path) -> Case:
+    """An image without a truth."""
+    return Case(f"{image.name} beside the original", lambda: (read_volume([image]), None))
+
+
 def _case(image: Path, label_map: Path | None) -> Case:
     if label_map is None:
-        return Case(f"{image.name} beside the original", lambda: (read_volume([image]), None))
+        return image_alone(image)
     if not label_map.is_file():
         raise InputError(f"There is no label map {label_map} for {image.name}: add it, or take the image away.")
     return Case(label_map.name, lambda: (read_volume([image]), _label_map(label_map)))

@@ -12,7 +12,7 @@ from ...progress import Progress
 from ...segmentation.one_model import run
 from ...segmentation.prepare import PreparedModel, prepare
 from ...segmentation.recipes import ORIGINAL
-from ...segmentation.slider.agreement import predicted
+from ...segmentation.slider.agreement import Expectations
 from ...store import Store
 from ...volumes.dice import mean_dice
 from ...volumes.volume import LabelMap, Volume
@@ -98,10 +98,11 @@ class _Networks:
     def expected_agreements(self, progress: Progress) -> list[float | None]:
         """The agreement that each candidate is said to have; the original agrees with itself."""
         found: list[float | None] = [1.0]
+        expectations = Expectations(self.model, self._cache)
         for index, candidate in enumerate(self.candidates[1:], start=1):
             progress.stage(f"expected agreement, {candidate.title}")
-            prepared = partial(self.prepared, index)
-            found.append(predicted(self.model, candidate.method.settings, prepared, self._cache).agreement)
+            expected = expectations.measured(candidate.method.settings, partial(self.prepared, index))
+            found.append(expected.agreement)
         return found
 
 

@@ -1,5 +1,6 @@
 """From file to file: TuckerSeg at several levels beside the program that the model comes from, in turns."""
 
+import math
 import statistics
 import sys
 import tempfile
@@ -14,22 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import InputError
-from ...models.sample import sample_model_folder
+from ...models.sample import sample_model_folder, sample_names
 from ...models.totalsegmentator.tasks import task, task_names
 from ...models.totalsegmentator.weights import check_installed
 from ...progress import Progress
+from ...version import VERSION
 from ...volumes.dice import mean_dice
 from ...volumes.files import read_volume
 from .computer import computer
 from .footprint import Footprint
-from .in_turns import Job, in_turns
+from .in_turns import Job, in_turns, rounds
 from .program import Program, program
 
 FACTORS = (1.0, 0.5, 0.3, 0.1)
 
 Labels = npt.NDArray[np.generic]
 
-_PACKAGES = {"TuckerSeg": "tuckerseg", "TotalSegmentator": "TotalSegmentator", "nnU-Net": "nnunetv2"}
+_PACKAGES = {"TotalSegmentator": "TotalSegmentator", "nnU-Net": "nnunetv2"}
 
 
 @dataclass
@@ -62,11 +64,12 @@ def pipeline(
     factors: Sequence[float] = FACTORS,
     repeats: int = 3,
     progress: Progress | None = None,
+    until: float = math.inf,
 ) -> list[Measured]:
     """The stock program first, then TuckerSeg at each of `factors`.
 
     Each program has a process of its own, and all stay alive. The first run of each is a warm-up, the second is watched
-    for its memory, and `repeats` more, alternating, are timed.
+    for its memory, and `repeats` more, alternating, are timed, as far as they begin before `until` of `time.monotonic`.
 
     Raises:
         Cancelled: `progress` was cancelled, before the next run.
@@ -83,7 +86,7 @@ def pipeline(
         ]
         jobs: list[Job] = [(f"warming up {run}", run) for run in runs]
         jobs += [(f"watching the memory of {run}", run.watched) for run in runs]
-        jobs += [(f"timing {run}, {n} of {repeats}", run.timed) for n in range(1, repeats + 1) for run in runs]
+        jobs += rounds([(f"timing {run}", run.timed) for run in runs], repeats, until)
         in_turns(jobs, progress)
         for run in runs[1:]:
             run.compare(runs[0])
@@ -117,7 +120,8 @@ def as_json(model: str, image: Path, measured: Sequence[Measured]) -> dict[str, 
 
 def versions(measured: Sequence[Measured]) -> dict[str, str]:
     """The version of each program that was measured."""
-    return {program: version(_PACKAGES[program]) for program in dict.fromkeys(one.program for one in measured)}
+    programs = dict.fromkeys(one.program for one in measured)
+    return {name: version(_PACKAGES[name]) if name in _PACKAGES else VERSION for name in programs}
 
 
 def _numbers(measured: Measured) -> dict[str, object]:
@@ -130,7 +134,7 @@ def _stock_of(model: str) -> tuple[str, str]:
     if model in task_names():
         check_installed(task(model))
         return "TotalSegmentator", model
-    folder = sample_model_folder() if model == "sample" else Path(model).expanduser()
+    folder = sample_model_folder(model) if model in sample_names() else Path(model).expanduser()
     if not (folder / "plans.json").is_file():
         raise InputError(
             f"No other program runs {model}: name a task of TotalSegmentator's or the folder of a trained nnU-Net."

@@ -1,5 +1,6 @@
 """One patch through one network: each level beside the original as nnU-Net runs it today, in turns."""
 
+import math
 import os
 import statistics
 import sys
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...decomposition.published import LEVELS
+from ...engines.devices import torch_device
 from ...progress import Progress
 from ...volumes.files import read_volume
 from ...worker.process import ALLOCATOR, environment
 from ..figures import COLOURS, plot
 from . import roofline
 from .computer import computer
-from .in_turns import Job, in_turns
+from .in_turns import Job, in_turns, rounds
 from .program import Program, program
 
 if TYPE_CHECKING:
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Timed:
-    """The stock network, or a level: the `seconds` of each run, and the `facts` that its process told of it."""
+    """The stock network, another program's, or a level: the `seconds` of each run, and `facts` told by its process."""
 
     factor: float | None
     facts: Mapping[str, Any]
+    program: str = "TuckerSeg"
     seconds: list[float] = field(default_factory=list)
     relative_error: float | None = None
     agreement: float | None = None
@@ -40,12 +43,13 @@ class Timed:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The stock network and the levels, and what the computer can do at most."""
+    """The stock network and the levels, what the computer can do at most, and other programs with the stock network."""
 
     stock: Timed
     levels: Sequence[Timed]
     operations_a_second: float
     bytes_a_second: float
+    others: Sequence[Timed] = ()
 
     def speedup(self, level: Timed) -> float:
         return self.stock.median / level.median
@@ -61,17 +65,23 @@ class Options:
 
     Attributes:
         repeats: runs of each level.
-        exact_ranks: whether the published ranks are taken rather than those that are fast on this computer.
-        errors: whether each level's answer is compared with what the same weights give in double precision, which takes
-            minutes for a large network.
+        ranks: "tuned" to this computer, as "published", or those of the slider's "position".
+        errors: whether each answer is compared with what the same weights give in double precision, which takes minutes
+            for a large network; on a GPU, in single precision.
         image: what every level segments, to be compared with the original; nothing where it is None.
+        device: "cpu" or "cuda", where the stock network runs in half precision, as nnU-Net has it.
+        beside: further programs that run the original network, of `runtimes.others.OTHERS`; on the CPU.
+        until: the moment of `time.monotonic` after which no further round begins.
     """
 
     repeats: int = 5
-    exact_ranks: bool = False
+    ranks: str = "tuned"
     engine: str = "auto"
     errors: bool = True
     image: Path | None = None
+    device: str = "cpu"
+    beside: Sequence[str] = ()
+    until: float = math.inf
 
 
 def network(
@@ -85,38 +95,42 @@ def network(
     The stock network has a process of its own with the system's allocator; the levels' has the worker's settings.
 
     Raises:
-        TuckerSegError: the model or the image cannot be used.
+        TuckerSegError: the model, the image or the device cannot be used.
         Cancelled: `progress` was cancelled, before the next run.
     """
+    device = torch_device(options.device)
     if options.image:
         read_volume([options.image])
     with ExitStack() as programs:
         stock = _Runs(None, programs.enter_context(_program("stock", model)), options)
         process = programs.enter_context(_program("tuckerseg", model))
         levels = [_Runs(factor, process, options) for factor in factors]
-        jobs: list[Job] = [(f"preparing {run}", run.prepare) for run in (stock, *levels)]
-        jobs.append((f"warming up {stock}", stock.warm_up))
-        rounds = range(1, options.repeats + 1)
-        jobs += [(f"{run}, {n} of {options.repeats}", run.time) for n in rounds for run in (stock, *levels)]
-        jobs += [(f"{run} in double precision", run.compare_in_double) for run in levels if options.errors]
+        others = [_Runs(None, programs.enter_context(_program(name, model)), options, name) for name in options.beside]
+        runs = (stock, *others, *levels)
+        jobs: list[Job] = [(f"preparing {run}", run.prepare) for run in runs]
+        jobs += [(f"warming up {run}", run.warm_up) for run in (stock, *others)]
+        jobs += rounds([(str(run), run.time) for run in runs], options.repeats, options.until)
+        inexact = levels if device.type == "cpu" else [stock, *levels]
+        jobs += [(f"the error of {run}", run.compare) for run in inexact if options.errors]
         jobs += [(f"the agreement of {run}", run.agree) for run in levels if options.image]
         in_turns(jobs, progress)
-    timed = [run.timed for run in levels]
-    return Comparison(stock.timed, timed, roofline.operations_a_second(), roofline.bytes_a_second())
+    limits = roofline.operations_a_second(device), roofline.bytes_a_second(device)
+    return Comparison(stock.timed, [run.timed for run in levels], *limits, [run.timed for run in others])
 
 
 class _Runs:
-    """The stock network or a level in its process, and what was measured of it."""
+    """The stock network, another program's or a level in its process, and what was measured of it."""
 
-    def __init__(self, factor: float | None, process: Program, options: Options) -> None:
-        self.timed = Timed(factor, {})
+    def __init__(self, factor: float | None, process: Program, options: Options, name: str = "") -> None:
+        self.timed = Timed(factor, {}, name or ("PyTorch" if factor is None else "TuckerSeg"))
         self._process, self._options = process, options
 
     def __str__(self) -> str:
-        return "the stock network" if self.timed.factor is None else f"factor {self.timed.factor:g}"
+        return f"the network in {self.timed.program}" if self.timed.factor is None else f"factor {self.timed.factor:g}"
 
     def prepare(self) -> None:
-        self.timed.facts = self._ask("prepare", exact_ranks=self._options.exact_ranks, engine=self._options.engine)
+        asked = {name: getattr(self._options, name) for name in ("ranks", "engine", "device")}
+        self.timed.facts = self._ask("prepare", **asked)
 
     def warm_up(self) -> None:
         self._ask("run")
@@ -124,7 +138,7 @@ class _Runs:
     def time(self) -> None:
         self.timed.seconds.append(self._ask("run")["seconds"])
 
-    def compare_in_double(self) -> None:
+    def compare(self) -> None:
         self.timed.relative_error = self._ask("error")["relative_error"]
 
     def agree(self) -> None:
@@ -134,13 +148,18 @@ class _Runs:
         return self._process.ask(do=work, factor=self.timed.factor or 1.0, **request)
 
 
-def as_json(model: str, found: Comparison) -> dict[str, object]:
+def as_json(model: str, found: Comparison, device: str = "cpu") -> dict[str, object]:
     """Seconds as medians with their range."""
     return {
-        "computer": computer(),
+        "computer": computer(device),
         "model": model,
+        "stock_relative_error": found.stock.relative_error,
         "stock_seconds": found.stock.median,
         "stock_runs": found.stock.seconds,
+        "others": [
+            {"program": other.program, **other.facts, "seconds": other.median, "runs": other.seconds}
+            for other in found.others
+        ],
         "operations_a_second": found.operations_a_second,
         "bytes_a_second": found.bytes_a_second,
         "levels": [
@@ -195,6 +214,6 @@ def _panel(axis: "Axes", found: Comparison, levels: Sequence[Timed], across: Seq
 def _program(name: str, model: str) -> AbstractContextManager[Program]:
     command = [sys.executable, "-P", "-m", f"{__package__}.one_patch_process", name, model]
     settings = environment(os.environ)
-    if name == "stock":
+    if name != "tuckerseg":
         settings = {key: value for key, value in settings.items() if key not in ALLOCATOR}
     return program(f"The {name} network", command, settings)

@@ -1,12 +1,14 @@
-"""A process that runs one network over single patches on request, as nnU-Net runs it today or as TuckerSeg does.
+"""A process that runs one network over single patches on request: as nnU-Net runs it today, as others or TuckerSeg do.
 
-`python -m TuckerSegLib.evaluation.speed.one_patch_process stock|tuckerseg FOLDER` reads {"do", "factor", ...} a line:
+`python -m TuckerSegLib.evaluation.speed.one_patch_process PROGRAM FOLDER` reads {"do", "factor", ...} a line:
 "run" is answered with {"seconds"}, "prepare" with what was prepared, "error" with {"relative_error"}, all for the first
 fold and a patch of normal noise; "agree" segments an image, and is answered with {"agreement"}.
 """
 
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -16,48 +18,66 @@ import torch
 from torch import Tensor, nn
 
 from ...decomposition.policies import Relative
+from ...engines.devices import torch_device
 from ...engines.fastest import choice
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...models.opening import open_model
 from ...segmentation.one_model import run
 from ...segmentation.prepare import PreparedModel, prepare
-from ...segmentation.recipes import ORIGINAL, Prescribed, Tuned
+from ...segmentation.recipes import ORIGINAL, Balanced, Prescribed, Recipe, Tuned
 from ...store import Store
 from ...volumes.dice import Labels, mean_dice
 from ...volumes.files import read_volume
 from .double_precision import in_double
+from .runtimes.others import OTHERS
+from .runtimes.patches import network_of, patch_of, seconds_of
 
 
 class Stock:
-    """The network in PyTorch, one operation after the other, with the system's own allocator."""
+    """The network in PyTorch, one operation after the other, with the system's own allocator.
+
+    On a GPU as nnU-Net's predictor runs it: by autocast in half precision, with cuDNN's algorithms tried.
+    """
 
     def __init__(self, model: TrainedModel) -> None:
-        self._network = _network(model)
-        self._patch = _patch(model)
+        self._model, self._patch = model, patch_of(model)
+        self._device = torch.device("cpu")
 
-    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
+    def prepare(self, factor: float, ranks: str, engine: str, device: str) -> dict[str, Any]:
+        self._device = torch_device(device)
+        torch.backends.cudnn.benchmark = True
+        self._network = network_of(self._model).to(self._device)
+        self._patch = self._patch.to(self._device)
         return {"threads": torch.get_num_threads()}
 
     def run(self, factor: float) -> dict[str, Any]:
-        start = time.perf_counter()
-        with torch.inference_mode():
-            self._network(self._patch)
-        return {"seconds": time.perf_counter() - start}
+        return {"seconds": seconds_of(self._answer, self._device)}
+
+    def error(self, factor: float) -> dict[str, Any]:
+        """As `TuckerSeg.error`."""
+        return {"relative_error": _relative_error(network_of(self._model), self._patch, self._answer())}
+
+    def _answer(self) -> Tensor:
+        halves = torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
+        with torch.inference_mode(), halves:
+            answer: Tensor = self._network(self._patch)
+        return answer
 
 
 class TuckerSeg:
     """Any level of the network, made ready as for a segmentation, but with its head on."""
 
     def __init__(self, model: TrainedModel) -> None:
-        self._model, self._patch = model, _patch(model)
+        self._model, self._patch = model, patch_of(model)
         self._levels: dict[float, PreparedModel] = {}
         self._original: Labels | None = None
 
-    def prepare(self, factor: float, exact_ranks: bool, engine: str) -> dict[str, Any]:
-        recipe = Prescribed(Relative(factor)) if exact_ranks else Tuned(Relative(factor))
+    def prepare(self, factor: float, ranks: str, engine: str, device: str) -> dict[str, Any]:
+        recipe = _RECIPES[ranks](Relative(factor))
         start = time.perf_counter()
-        engines = choice(engine, "cpu", Store(Cache().folder))
+        engines = choice(engine, device, Store(Cache().folder))
+        self._patch = self._patch.to(engines.device)
         prepared = prepare(self._model, recipe, engines, Cache(), with_head=True)
         seconds = time.perf_counter() - start
         self._levels[factor] = prepared
@@ -66,18 +86,15 @@ class TuckerSeg:
         return {"engine": prepared.engine, "prepared_in": seconds, **_costs(self._model, report)}
 
     def run(self, factor: float) -> dict[str, Any]:
-        start = time.perf_counter()
-        self._levels[factor].networks[0](self._patch)
-        return {"seconds": time.perf_counter() - start}
+        return {"seconds": seconds_of(lambda: self._answer(factor), self._patch.device)}
 
     def error(self, factor: float) -> dict[str, Any]:
-        """||y - y'|| / ||y||, with y computed in double precision from the very weights that gave y'."""
-        network = in_double(_network(self._levels[factor].model))
-        with torch.inference_mode():
-            reference = network(self._patch.double())
-            found = self._levels[factor].networks[0](self._patch)
-            norm = torch.linalg.vector_norm(reference)
-            return {"relative_error": float(torch.linalg.vector_norm(reference.sub_(found)) / norm)}
+        """||y - y'|| / ||y||, with y computed in more digits from the very weights that gave y'."""
+        network = network_of(self._levels[factor].model)
+        return {"relative_error": _relative_error(network, self._patch, self._answer(factor))}
+
+    def _answer(self, factor: float) -> Tensor:
+        return self._levels[factor].networks[0](self._patch)
 
     def agree(self, factor: float, image: str) -> dict[str, Any]:
         """Mean Dice with the label map of the original network."""
@@ -93,13 +110,16 @@ class TuckerSeg:
         return prepare(self._model, ORIGINAL, choice("torch", "cpu", Store(Cache().folder)), Cache(), with_head=True)
 
 
-def _network(model: TrainedModel) -> nn.Module:
-    return model.networks()[0]
-
-
-def _patch(model: TrainedModel) -> Tensor:
-    torch.manual_seed(0)
-    return torch.randn(1, model.num_input_channels, *model.patch_size)
+@torch.inference_mode()
+def _relative_error(network: nn.Module, patch: Tensor, found: Tensor) -> float:
+    """Of what `network` was found to give, against double precision; on a GPU, against single."""
+    if patch.device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False
+        reference = network.to(patch.device)(patch)
+    else:
+        reference = in_double(network)(patch.double())
+    norm = torch.linalg.vector_norm(reference)
+    return float(torch.linalg.vector_norm(reference.sub_(found)) / norm)
 
 
 def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
@@ -114,7 +134,15 @@ def _costs(model: TrainedModel, report: Any) -> dict[str, Any]:
     return {**costs, "dense_layers": dense, "layers": len(report["layers"])}
 
 
-PROGRAMS = {"stock": Stock, "tuckerseg": TuckerSeg}
+_RECIPES: dict[str, Callable[[Relative], Recipe]] = {
+    "published": Prescribed,
+    "tuned": Tuned,
+    "position": lambda published: Balanced(published, Cache()),
+}
+"""By what is asked for: the published ranks, those tuned to this computer, or what the slider runs."""
+
+
+PROGRAMS: dict[str, Callable[[TrainedModel], Any]] = {"stock": Stock, "tuckerseg": TuckerSeg, **OTHERS}
 
 
 def main() -> None:
@@ -133,6 +161,9 @@ def main() -> None:
 
 
 def _one_fold(model: TrainedModel) -> TrainedModel:
+    """The model itself where it has no more, so that what is known of it holds."""
+    if len(model.load_weights()) == 1:
+        return model
     fingerprint = f"{model.fingerprint} first fold"
     return replace(model, load_weights=lambda: model.load_weights()[:1], fingerprint=fingerprint)
 

@@ -83,6 +83,18 @@ PROGRAMS: dict[str, Callable[[str], Segment]] = {
 }
 
 
+def by_nnunet(model: Path, image: Path, output: Path) -> float:
+    """Segment by nnU-Net's predictor, in a process of its own that loaded it before: seconds from file to file.
+
+    Raises:
+        WorkerError: it ended before it was done.
+    """
+    from .program import program
+
+    with program("nnU-Net", [sys.executable, "-m", __name__, "nnU-Net", str(model)]) as running:
+        return float(running.ask(image=str(image), output=str(output), factor=1)["seconds"])
+
+
 def _home() -> str:
     """A folder of settings in which no usage statistics are sent, with the user's licence number."""
     from totalsegmentator.config import get_totalseg_dir

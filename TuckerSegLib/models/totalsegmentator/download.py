@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from filelock import FileLock
@@ -31,12 +32,30 @@ _SECONDS_OF_SILENCE = 60
 
 _CHUNK = 1 << 17
 
+_LARGEST = 20_000_000_000
+"""Bytes of an archive; the largest of TotalSegmentator's takes a tenth of that."""
+
+_REDIRECTS = 10
+
+_SENT_AGAIN = (307, 308)
+"""Redirections after which the same is asked of the other place, with all that was sent; after others, only for it."""
+
 _BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+_REFUSED = {
+    requests.exceptions.SSLError: "{} cannot be fetched, as the server's certificate was refused: check the clock of "
+    "this computer, and whether the network lets encrypted connections through.",
+    requests.exceptions.ProxyError: "{} cannot be fetched, as the network's proxy refused: check its settings.",
+}
+
+_TOO_LARGE = "{} sends more than weights can be: try again later."
+
+_ASK = "try again later, or ask TotalSegmentator's authors"
 
 
 @dataclass(frozen=True)
 class Source:
-    """What to ask a server for."""
+    """What to ask a server for; `content` is sent to nobody else."""
 
     url: str
     method: str = "GET"
@@ -126,8 +145,12 @@ def fetch(source: Source, part: Path, progress: Progress) -> None:
         try:
             if _fetch_rest(source, part, progress):
                 return
+        except (requests.exceptions.SSLError, requests.exceptions.ProxyError) as error:
+            raise ModelError(_REFUSED[type(error)].format(source.url)) from error
         except _BROKEN as error:
             broken: Exception | None = error
+        except requests.RequestException as error:
+            raise ModelError(f"{source.url} cannot be fetched ({type(error).__name__}): try again later.") from error
         else:
             broken = None
     here = part.stat().st_size if part.exists() else 0
@@ -143,25 +166,81 @@ def _fetch_rest(source: Source, part: Path, progress: Progress) -> bool:
     headers = {"Accept-Encoding": "identity"}
     if here and mark:
         headers |= {"Range": f"bytes={here}-", "If-Range": mark}
-    with requests.request(
-        source.method, source.url, json=source.content, headers=headers, stream=True, timeout=_SECONDS_OF_SILENCE
-    ) as answer:
+    with _answer(source, headers) as answer:
         if answer.status_code == requests.codes.requested_range_not_satisfiable:
             _forget(part)
             return False
         _check(answer, source)
-        here = here if answer.status_code == requests.codes.partial_content else 0
-        total = here + int(answer.headers.get("Content-Length", 0))
+        here = _start(answer, source, here if "Range" in headers else None)
+        total = here + _length(answer)
+        if total > _LARGEST:
+            raise ModelError(_TOO_LARGE.format(source.url))
         check_space(part.parent, 2 * (total - here) + here)  # once as the archive, once unpacked
         _mark(part).write_text(answer.headers.get("ETag") or answer.headers.get("Last-Modified") or "")
-        with part.open("ab" if here else "wb") as file:
-            for chunk in answer.iter_content(_CHUNK):
-                progress.check()
-                if total:
-                    progress.step(here, total)
-                file.write(chunk)
-                here += len(chunk)
+        return _kept(answer, source, part, here, total, progress)
+
+
+def _kept(answer: Any, source: Source, part: Path, here: int, total: int, progress: Progress) -> bool:
+    """Write what comes; whether that is all of the `total` bytes, which are 0 where the server does not say."""
+    with part.open("ab" if here else "wb") as file:
+        for chunk in answer.iter_content(_CHUNK):
+            progress.check()
+            if total:
+                progress.step(here, total)
+            here += len(chunk)
+            if here > (total or _LARGEST):
+                file.close()
+                _forget(part)
+                raise ModelError(_TOO_LARGE.format(source.url))
+            if not total:
+                check_space(part.parent, len(chunk))
+            file.write(chunk)
     return here >= total
+
+
+@contextmanager
+def _answer(source: Source, headers: dict[str, str]) -> Iterator[Any]:
+    """What the server answers, or the one that it sends to; what is secret goes to no other."""
+    url, method, content = source.url, source.method, source.content
+    for _ in range(_REDIRECTS):
+        with requests.request(
+            method, url, json=content, headers=headers, stream=True, timeout=_SECONDS_OF_SILENCE, allow_redirects=False
+        ) as answer:
+            if not answer.is_redirect:
+                yield answer
+                return
+            before, url = url, urljoin(url, answer.headers["Location"])
+            if answer.status_code not in _SENT_AGAIN:
+                method, content = "GET", None
+            _check_redirect(source, before, url, content is not None)
+    raise ModelError(f"{source.url} cannot be fetched (it sends from place to place): try again later.")
+
+
+def _check_redirect(source: Source, before: str, url: str, secret: bool) -> None:
+    old, new = urlsplit(before), urlsplit(url)
+    if new.scheme != "https" and old.scheme != new.scheme:
+        raise ModelError(f"{source.url} cannot be fetched (it sends to {new.hostname} without encryption): {_ASK}.")
+    if secret and (old.scheme, old.hostname, old.port) != (new.scheme, new.hostname, new.port):
+        raise ModelError(f"{source.url} wants the licence number sent to {new.hostname}, which was not done: {_ASK}.")
+
+
+def _start(answer: Any, source: Source, asked: int | None) -> int:
+    """The place in the file at which the server's answer begins.
+
+    Raises:
+        ModelError: it is not the one that was asked for.
+    """
+    if answer.status_code != requests.codes.partial_content:
+        return 0
+    if asked is None or not answer.headers.get("Content-Range", "").startswith(f"bytes {asked}-"):
+        raise ModelError(f"{source.url} sent a part that nobody asked for: try again later.")
+    return asked
+
+
+def _length(answer: Any) -> int:
+    """Bytes that the server promises to send; 0 where it does not say."""
+    told = answer.headers.get("Content-Length", "")
+    return int(told) if told.isascii() and told.isdecimal() else 0
 
 
 def _check(answer: Any, source: Source) -> None:
@@ -173,7 +252,9 @@ def _check(answer: Any, source: Source) -> None:
         status = None
     if status == "invalid_license" or (source.content and answer.status_code in (401, 403)):
         raise ModelError("TotalSegmentator's server refused the licence number: check it, or ask for a new one.")
-    raise ModelError(f"{source.url} cannot be fetched (the server answered {answer.status_code}): try again later.")
+    gone = answer.status_code in (404, 410)
+    advice = "it may be at another place by now, update TotalSegmentator" if gone else "try again later"
+    raise ModelError(f"{source.url} cannot be fetched (the server answered {answer.status_code}): {advice}.")
 
 
 def _state(part: Path) -> tuple[int, str]:

@@ -3,19 +3,23 @@
 They lie where TotalSegmentator keeps them, so that nobody has them twice. What is unpacked appears whole or not at all.
 """
 
+import lzma
 import os
 import re
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ...errors import ModelError, OutputError
+from ...errors import ModelError, OutputError, WeightsError
+from ...renaming import renamed
+from ..headers.reading import check_ordinary
 from .tasks import Network, Task, task_names
 from .tasks import task as named
 
@@ -31,13 +35,32 @@ _DATASET = re.compile(r"Dataset\d{3}_\w+")
 _SPARE = 100_000_000
 """Bytes of a disk that are left free."""
 
+_DENSEST = 20
+"""Bytes that one byte of an archive may unpack to, on average; weights hardly shrink at all."""
+
+_MOST_FILES = 10_000
+
+_TEMPORARY = re.compile(r"\.seg-[0-9a-f]{6}")
+"""A short name, as Windows allows a path 259 characters, and those of weights are long."""
+
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
+"""What Python's own reader of archives raises at damaged ones."""
+
 
 def weights_folder() -> Path:
     """Where TotalSegmentator keeps its weights: `TOTALSEG_WEIGHTS_PATH`, below `TOTALSEG_HOME_DIR`, or its default.
 
     Nothing is created, and nothing of TotalSegmentator's is imported, as its own function for this loads PyTorch.
     """
-    home = Path("/tmp") if str(Path.home()) == "/" else Path.home()  # as in containers
+    home = Path("/tmp") if str(Path.home()) == "/" else Path.home()  # as in containers  # nosec B108
     below = Path(os.environ.get("TOTALSEG_HOME_DIR", home / ".totalsegmentator"))
     return Path(os.environ.get("TOTALSEG_WEIGHTS_PATH", below / "nnunet" / "results"))
 
@@ -62,12 +85,12 @@ def open_network(network: Network, task: str) -> "TrainedModel":
     """The network of a task, from the folder of weights.
 
     Raises:
-        ModelError: it is not there, only partly there, of another version or damaged; the text names the folder and
-            the ways out.
+        WeightsError: it is not there, or only partly; the text names the folder and the ways out.
+        ModelError: it is of another version or damaged.
     """
     reason = _missing(network)
     if reason:
-        raise ModelError(f"{reason}: {ways_out(task)}.")
+        raise WeightsError.of(task, f"{reason}: {ways_out(task)}.")
     from ..folder import open_folder
 
     return open_folder(weights_folder() / network.folder, network.folds)
@@ -76,12 +99,13 @@ def open_network(network: Network, task: str) -> "TrainedModel":
 def check_installed(task: Task) -> None:
     """
     Raises:
-        ModelError: a network of the task is not on this computer.
+        WeightsError: a network of the task is not on this computer.
     """
     for network in task.all_networks():
         reason = _missing(network)
         if reason:
-            raise ModelError(f"{reason}: {ways_out(task.installed_with(network))}.")
+            owner = task.installed_with(network)
+            raise WeightsError.of(owner, f"{reason}: {ways_out(owner)}.")
 
 
 def ways_out(task: str) -> str:
@@ -104,7 +128,7 @@ def import_archive(archive: Path) -> list[str]:
     target = weights_folder()
     with _opened(archive) as files, _beside(target) as temporary:
         _check_paths(files, archive)
-        _check_space(files, temporary)
+        _check_space(files, temporary, archive)
         _extract(files, temporary, archive)
         return [dataset.name for dataset in _datasets(temporary, archive) if _moved(dataset, target / dataset.name)]
 
@@ -154,28 +178,41 @@ def _checkpoints(network: Network, folder: Path) -> list[str]:
 @contextmanager
 def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
-        with zipfile.ZipFile(archive) as files:
+        file = check_ordinary(archive).open("rb")
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ModelError(f"{archive} cannot be read ({reason}): check the name.") from error
+    try:
+        with file, zipfile.ZipFile(file) as files:
             yield files
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError) as error:
+    except _DAMAGED as error:
         raise ModelError(f"{archive} is damaged or no zip archive: download or copy it again.") from error
-    except FileNotFoundError as error:
-        raise ModelError(f"{archive} cannot be read (no such file): check the name.") from error
 
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """A hidden folder on the same disk, gone afterwards; `target` is created only if the block ends well."""
+    """A hidden folder on the same disk, gone afterwards; `target` is created only if the block ends well.
+
+    One import at a time has such a folder, so that what a killed one left is known for what it is.
+    """
+    from filelock import FileLock  # 3D Slicer's own Python, which asks this file where weights lie, has none
+
     existing = next(path for path in (target, *target.parents) if path.is_dir())
-    temporary = existing / f".{uuid4().hex}.tuckerseg"
+    temporary, lock = existing / f".seg-{uuid4().hex[:6]}", existing / ".tuckerseg-import.lock"
     try:
-        temporary.mkdir()
-        yield temporary
+        with FileLock(lock):
+            for left in (path for path in existing.glob(".seg-*") if _TEMPORARY.fullmatch(path.name)):
+                shutil.rmtree(left, ignore_errors=True)
+            temporary.mkdir()
+            yield temporary
     except OSError as error:
         raise OutputError(
             f"{existing} cannot be written to ({error.strerror}): free space or ask for access."
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        with suppress(OSError):
+            lock.unlink()
 
 
 def _check_paths(files: zipfile.ZipFile, archive: Path) -> None:
@@ -186,8 +223,11 @@ def _check_paths(files: zipfile.ZipFile, archive: Path) -> None:
             raise ModelError(f"{archive} was refused: {member.filename} leads out of the folder it is unpacked in.")
 
 
-def _check_space(files: zipfile.ZipFile, folder: Path) -> None:
-    needed = sum(member.file_size for member in files.infolist())
+def _check_space(files: zipfile.ZipFile, folder: Path, archive: Path) -> None:
+    members = files.infolist()
+    needed = sum(member.file_size for member in members)
+    if len(members) > _MOST_FILES or needed > _DENSEST * archive.stat().st_size:
+        raise ModelError(f"{archive} was refused: it unpacks to far more than weights are.")
     check_space(folder, needed)
 
 
@@ -206,6 +246,10 @@ def check_space(folder: Path, needed: int) -> None:
 def _extract(files: zipfile.ZipFile, folder: Path, archive: Path) -> None:
     try:
         files.extractall(folder)
+    except OSError as error:
+        if error.errno is None:  # bzip2 says so that data are damaged
+            raise zipfile.BadZipFile(str(error)) from error
+        raise
     except RuntimeError as error:  # encrypted
         raise ModelError(f"{archive} cannot be unpacked ({error}).") from error
 
@@ -230,11 +274,11 @@ def _moved(source: Path, target: Path) -> bool:
     """Whether a trained folder of `source` is new in `target`; those that are there whole stay."""
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(source, target)
+        renamed(source, target)
         return True
     new = [trained for trained in source.glob("*__*__*") if not _is_trained(target / trained.name)]
     for trained in new:
         if (target / trained.name).exists():
-            os.replace(target / trained.name, source / f"replaced.{trained.name}")
-        os.replace(trained, target / trained.name)
+            renamed(target / trained.name, source / f"replaced.{trained.name}")
+        renamed(trained, target / trained.name)
     return bool(new)

@@ -1,12 +1,14 @@
 """What each position of the slider costs, known from a model's structure alone."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 
 from ...decomposition.counting import convolutions, count_parameters, multiply_adds
+from ...decomposition.frontier import Position
 from ...decomposition.network import reshape
 from ...decomposition.policies import Relative
 from ...decomposition.published import LEVELS
+from ...decomposition.tucker import Ranks
 from ...models.nnunet import TrainedModel
 from ...models.totalsegmentator.tasks import task
 from ...models.totalsegmentator.weights import open_network
@@ -24,11 +26,16 @@ class Level:
     flops_removed: float
     agreement: float | None = None
     """Expected mean Dice with the original network's label maps (`agreement`); None where it was not measured."""
+    seconds: float | None = None
+    """What the network takes for a patch on this computer; None before the model is prepared."""
+    times_faster: float | None = None
+    """Than the original network, by the same measurement."""
 
     def __str__(self) -> str:
         agreement = "agreement unknown" if self.agreement is None else f"agreement {self.agreement:.3f}"
         removed = f"{self.parameters_removed:.0%} of the parameters and {self.flops_removed:.0%} of the FLOPs removed"
-        return f"{self.factor:g}: {removed}, {agreement}"
+        faster = "" if self.times_faster is None else f"{self.times_faster:.1f} times faster, "
+        return f"{self.factor:g}: {faster}{agreement}, {removed}"
 
     def as_json(self) -> dict[str, float | None]:
         return asdict(self)
@@ -43,18 +50,30 @@ class ModelLevels:
     levels: Sequence[Level]
 
 
-def levels(model: TrainedModel, factors: Sequence[float] = LEVELS) -> list[Level]:
-    """The published levels of an uncompressed model, the most accurate first; of a compressed one, the one it has."""
-    costs = {factor: _cost(model, factor) for factor in (1.0, *factors)} if model.compression is None else {}
-    if not costs:
+def levels(
+    model: TrainedModel, factors: Sequence[float] = LEVELS, positions: Sequence[Position] | None = None
+) -> list[Level]:
+    """The levels of an uncompressed model, the most accurate first; of a compressed one, the one it has.
+
+    They are those that run at `positions`, where these are known, the published ones otherwise.
+    """
+    if model.compression is not None:
         return [_of_compressed(model)]
-    original = costs[1.0]
-    return [_level(factor, costs[factor], original) for factor in factors]
+    if positions:
+        original = positions[0]
+        whole = _cost(model, original.ranks)
+        return [_timed(one, _level(one.factor, _cost(model, one.ranks), whole), original) for one in positions]
+    layers = convolutions(model.network_without_data())
+    before = _cost(model, {})
+    return [_level(factor, _cost(model, Relative(factor).choose(layers)), before) for factor in factors]
 
 
-def _cost(model: TrainedModel, factor: float) -> tuple[int, int]:
-    network = model.network_without_data()
-    network = reshape(network, Relative(factor).choose(convolutions(network)))
+def _timed(position: Position, level: Level, original: Position) -> Level:
+    return replace(level, seconds=position.seconds, times_faster=original.seconds / position.seconds)
+
+
+def _cost(model: TrainedModel, ranks: Mapping[str, Ranks]) -> tuple[int, int]:
+    network = reshape(model.network_without_data(), ranks)
     patch = (model.num_input_channels, *model.patch_size)
     return count_parameters(network), sum(multiply_adds(network, patch).values())
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from ...decomposition.counting import convolutions
 from ...decomposition.frontier import Position
-from ...decomposition.policies import Relative
 from ...engines.fastest import Choice
+from ...errors import InputError
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
-from ..recipes import Balanced
+from ...volumes.sources import volumes_of
 from .calibrations import Calibrations
-from .positions import positions
+from .positions import chosen_here
 
 
 @dataclass(frozen=True)
@@ -55,24 +55,32 @@ class PreparedPositions:
 
 
 def prepare_positions(
-    model: TrainedModel, engines: Choice, cache: Cache, progress: Progress | None = None
+    model: TrainedModel,
+    engines: Choice,
+    cache: Cache,
+    images: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> PreparedPositions:
     """Calibrate `model` unless that was done, choose the ranks of every position here, and make their levels.
 
-    What was done before, here or in an interrupted run, is not done again.
+    What was done before, here or in an interrupted run, is not done again. `images`, files or folders, are what a
+    calibration is gathered on that is not there yet; phantoms where there are none.
 
     Raises:
-        InputError: no phantom is of the model's kind, or it is compressed already.
+        InputError: no phantom is of the model's kind and no image is named, or one cannot be read, or the model is
+            compressed already.
         Cancelled: `progress` was cancelled.
     """
     progress = progress or Progress()
-    calibrations = Calibrations(model, cache)
+    if model.compression is not None:
+        raise InputError(f"{model.name} is compressed already: prepare the model it was made from.")
+    calibrations = Calibrations(model, cache, volumes_of(images))
     calibrations.gather(progress)
-    network = model.networks()[0]
-    layers = len(convolutions(network))
+    layers = len(convolutions(model.network_without_data()))
     if not engines.has_layer_times:
         return PreparedPositions(model.name, layers, ())
-    found = positions(model, calibrations.record(network), engines, progress)
+    learnt = calibrations.learnt()
+    found = chosen_here(model, learnt, engines, progress)
     for position in found[1:]:
-        cache.compressed(model, Balanced(Relative(position.factor), cache).policy(model, engines, progress), progress)
+        cache.compressed(model, calibrations.policy(position.factor, position.ranks, learnt), progress)
     return PreparedPositions(model.name, layers, found)

@@ -5,19 +5,14 @@
 from importlib.util import find_spec
 
 import numpy as np
-import numpy.typing as npt
 import psutil
 from nibabel.nifti1 import Nifti1Image
 
-from ...errors import ModelError, NotEnoughMemory
+from ...errors import NotEnoughMemory, WeightsError
 from ...models.totalsegmentator.tasks import Task
+from ...volumes import modality
 from ...volumes.volume import Volume
 from .thirds import pieces_of
-
-_SAMPLES = 2_000_000
-
-_AIR, _SOFTEST = -500.0, -100.0
-"""Hounsfield units: a CT without voxels below the second, or an MR with voxels below the first, is hardly one."""
 
 _BYTES_A_SCORE = 2
 
@@ -35,16 +30,14 @@ def modality_warning(volume: Volume, task: Task) -> str | None:
 
     TotalSegmentator's own classifier decides where what it needs (xgboost) is installed, else the range of values.
     """
-    found = (_classified(volume) if find_spec("xgboost") else None) or _guessed(volume)
-    if found in (None, task.modality):
-        return None
-    return f"The image looks like {found} but {task.name} was made for {task.modality}: the result may be wrong."
+    found = (_classified(volume) if find_spec("xgboost") else None) or modality.guessed(volume.voxels[0])
+    return modality.warning(found, task.modality, task.name)
 
 
 def check_licence(task: Task) -> None:
     """
     Raises:
-        ModelError: the task needs a licence number and TotalSegmentator has none.
+        WeightsError: the task needs a licence number and TotalSegmentator has none.
     """
     if not task.licensed:
         return
@@ -53,9 +46,10 @@ def check_licence(task: Task) -> None:
     status, _ = has_valid_license_offline()
     if status != "yes":
         said = "was refused" if status == "invalid_license" else "is missing"
-        raise ModelError(
+        raise WeightsError.of(
+            task.name,
             f"The licence number that {task.name} needs {said}: get one at {_LICENCE} and give it to "
-            f"'tuckerseg models install {task.name} --license-number NUMBER'."
+            f"'tuckerseg models install {task.name} --license-number NUMBER'.",
         )
 
 
@@ -88,18 +82,5 @@ def _classified(volume: Volume) -> str | None:
     except ImportError:  # it imports much that only its other commands need
         return None
     # Four numbers over all voxels decide; a sample has much the same and takes no double-precision copies of them all.
-    sample = _sample(volume).astype(np.float64)
+    sample = modality.sample(volume.voxels[0]).astype(np.float64)
     return str(get_modality(Nifti1Image(sample.reshape(-1, 1, 1), np.eye(4)))["modality"]).upper()
-
-
-def _guessed(volume: Volume) -> str | None:
-    lowest = float(_sample(volume).min())
-    if lowest < _AIR:
-        return "CT"
-    return "MR" if lowest > _SOFTEST else None
-
-
-def _sample(volume: Volume) -> npt.NDArray[np.generic]:
-    voxels = volume.voxels[0].reshape(-1)
-    sample: npt.NDArray[np.generic] = voxels[:: max(1, voxels.size // _SAMPLES)]
-    return sample

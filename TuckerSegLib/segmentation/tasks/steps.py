@@ -9,6 +9,7 @@ label maps (I, J, K).
 from collections import defaultdict
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from nibabel.nifti1 import Nifti1Image
 
 from ...engines.memory import give_back
 from ...errors import ModelError
+from ...inference.check.checked import Checked, worst
 from ...models.totalsegmentator.tasks import Network, Task
 from ...progress import Progress
 from ..one_model import run
@@ -23,15 +25,11 @@ from ..prepare import PreparedModel
 from . import postprocessing
 from .checks import check_memory
 from .costs import Overall
+from .how import How
 from .nibabel_images import Labels, labels_of, spacing_of, volume_of, with_labels
 from .prefetcher import Prefetcher
 from .resampling import to_shape, to_spacing
 from .thirds import Piece, pieces_of
-
-_WIDE_STEP, _STEP = 0.8, 0.5
-
-_WIDE = ("total", "total_v3", "total_mr")
-"""Patches of these tasks' networks overlap less."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +46,19 @@ class Steps:
     Attributes:
         seconds: by stage.
         cache_hit: whether every network was in the cache.
+        checks: what was found out about each network's answer, by its data set; the worst of it for a large image's
+            parts.
+        choices: those made on this computer that went into any of them.
     """
 
-    def __init__(self, networks: Prefetcher, overall: Overall) -> None:
-        self._networks = networks
+    def __init__(self, networks: Prefetcher, overall: Overall, how: How) -> None:
+        self._networks, self._how = networks, how
         self._overall = overall
         self._last: PreparedModel | None = None
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.cache_hit = True
+        self.choices: dict[str, Any] = {}
+        self.checks: dict[str, Checked] = {}
 
     @property
     def last(self) -> PreparedModel:
@@ -145,16 +148,21 @@ class Steps:
         table = _table(task, network, prepared)
         for index, piece in enumerate(pieces):
             seen = [channel.slicer[:, :, piece.seen] for channel in channels]
-            found = self._run(task, prepared, seen, progress.part(index, len(pieces)))
+            found = self._run(task, network, prepared, seen, progress.part(index, len(pieces)))
             mapped = table[found[:, :, piece.kept]]
             np.copyto(labels[:, :, piece.target], mapped, where=mapped != 0)
         self.cache_hit &= prepared.cache_hit
 
-    def _run(self, task: Task, prepared: PreparedModel, channels: list[Nifti1Image], progress: Progress) -> Labels:
-        step = _WIDE_STEP if task.base in _WIDE else _STEP
-        result = run(prepared, volume_of(*channels), progress, step)
+    def _run(
+        self, task: Task, network: Network, prepared: PreparedModel, channels: list[Nifti1Image], progress: Progress
+    ) -> Labels:
+        result = run(prepared, volume_of(*channels), progress, self._how.step_of(task))
         for stage, seconds in result.seconds.items():
             self.seconds[stage] += seconds
+        self.choices |= result.choices
+        checked = worst([*result.checks.values(), *filter(None, [self.checks.get(network.dataset)])])
+        if checked:
+            self.checks[network.dataset] = checked
         labels: Labels = result.label_map.labels.T.astype(np.uint8, copy=False)
         return labels
 

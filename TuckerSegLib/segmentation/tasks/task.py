@@ -16,11 +16,14 @@ from ..one_model import Result
 from ..prepare import PreparedModel
 from .checks import check_licence, modality_warning
 from .costs import Overall, costs_of
+from .how import How
 from .nibabel_images import image_of
 from .prefetcher import Prefetcher
 from .steps import Steps
 
 _log = logging.getLogger(__name__)
+
+AS_TOTALSEGMENTATOR = How()
 
 Prepare = Callable[[Network, Progress], PreparedModel]
 """Opens a network and prepares it; called in a thread of its own."""
@@ -31,8 +34,8 @@ def segment_task(
     name: str,
     prepare: Prepare,
     wanted: Sequence[str] = (),
+    how: How = AS_TOTALSEGMENTATOR,
     *,
-    remove_small_blobs: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Segment `volume` with the task called `name`, as TotalSegmentator does.
@@ -43,7 +46,7 @@ def segment_task(
     Args:
         volume: one channel (1, K, J, I): Hounsfield units for CT, any intensities for MR; any geometry.
         wanted: these structures alone. The tasks whose names begin with "total" then look only where they are.
-        remove_small_blobs: clear connected parts of a structure below 200 mm3.
+        how: whether small parts are cleared, and how far patches lie apart.
         progress: told "load" while the first network is opened, "compress" while a later one is waited for, and the
             stages of each network; what is between the networks is "resample".
 
@@ -58,12 +61,27 @@ def segment_task(
     _check(volume, chosen)
     overall = Overall(progress or Progress(), _costs(chosen, volume))
     with Prefetcher(chosen.all_networks(), _unmirrored(prepare, overall.loading), overall) as networks:
-        steps = Steps(networks, overall)
-        labels = steps.labels(chosen, image_of(volume), remove_small_blobs)
+        steps = Steps(networks, overall, how)
+        labels = steps.labels(chosen, image_of(volume), how.remove_small_blobs)
     overall.finish()
     seconds = {**steps.seconds, "resample": perf_counter() - start - sum(steps.seconds.values())}
     label_map = LabelMap(np.ascontiguousarray(labels.T), volume.geometry, chosen.found)
-    return Result(label_map, replace(steps.last.model, name=name), seconds, steps.cache_hit, steps.last.engine)
+    last = steps.last
+    model = replace(last.model, name=name)
+    return Result(label_map, model, seconds, steps.cache_hit, last.engine, steps.checks, steps.choices)
+
+
+def checked_task(name: str, wanted: Sequence[str] = ()) -> Task:
+    """The task called `name` for the `wanted` structures, if it can run here.
+
+    Raises:
+        InputError: it has no such structure.
+        ModelError: there is no such task, or its weights or licence number are missing.
+    """
+    chosen = _chosen(name, wanted)
+    check_licence(chosen)
+    check_installed(chosen)
+    return chosen
 
 
 def _chosen(name: str, wanted: Sequence[str]) -> Task:
@@ -84,8 +102,7 @@ def _unmirrored(prepare: Prepare, loading: Progress) -> Callable[[Network], Prep
     """TotalSegmentator never averages over mirror images."""
 
     def load(network: Network) -> PreparedModel:
-        prepared = prepare(network, loading)
-        return replace(prepared, model=replace(prepared.model, mirror_axes=None))
+        return prepare(network, loading).unmirrored()
 
     return load
 

@@ -1,1 +1,1 @@
-"""DICOM series in: which files belong together, whether their frames form a volume, and what their values mean."""
+"""DICOM: which files belong together, whether their frames form a volume, what their values mean; results of theirs."""

@@ -22,7 +22,7 @@ from .pixels import voxels_of
 from .stack import Stack, stacked
 from .straightening import straightened
 
-_NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "REG", "PR", "KO", "SR", "DOC")
+NO_IMAGES = ("SEG", "RTDOSE", "RTSTRUCT", "RTPLAN", "REG", "PR", "KO", "SR", "DOC")
 """Modalities of objects that may have pixels and are no images of a patient."""
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
@@ -77,6 +77,22 @@ def series_of(path: Path, straighten: bool = False) -> tuple[Series, Stack]:
         raise InputError(f"{path} {DAMAGED}.") from error
 
 
+def volumes_in(folder: Path) -> list[Path]:
+    """What `read_dicom` takes for each volume whose files lie in `folder`: the folder, or a file of each of several.
+
+    Raises:
+        InputError, OSError: as `read_dicom`.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            found = _series(headers_in(folder).readable)
+        except DAMAGE as error:
+            raise InputError(f"{folder} {DAMAGED}.") from error
+    firsts = [next(iter(one.headers)) for one in found if one.frames > 1]
+    return [folder] if len(firsts) == 1 and firsts[0].parent == folder else [f for f in firsts if f.parent == folder]
+
+
 def _wanted(path: Path, found: Headers) -> Series:
     series = _series(found.readable)
     if path.is_dir() or path not in found.readable:
@@ -94,7 +110,7 @@ def _series(readable: Mapping[Path, FileDataset]) -> list[Series]:
     """The series of images; overviews and screenshots among the slices of a series are left out."""
     grouped: dict[str, dict[Path, FileDataset]] = {}
     for path, header in readable.items():
-        if "Rows" in header and header.get("Modality") not in _NO_IMAGES:
+        if "Rows" in header and header.get("Modality") not in NO_IMAGES:
             grouped.setdefault(str(header.SeriesInstanceUID), {})[path] = header
     return [Series(_slices(headers)) for headers in grouped.values()]
 

@@ -172,8 +172,8 @@ def _words(spacing: Matrix) -> str:
     return " x ".join(f"{value:.4g}" for value in spacing)
 
 
-def write_nifti(labels: Labels, geometry: Geometry, path: Path) -> None:
-    """Writes labels (K, J, I); qform and sform say the same, a sheared grid has only the sform.
+def write_nifti(labels: Labels | Voxels, geometry: Geometry, path: Path) -> None:
+    """Writes labels or voxels (K, J, I); qform and sform say the same, a sheared grid has only the sform.
 
     Raises:
         OSError: the file could not be written to its end.

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, OutputError
-from .options import Json
+from ...errors import InputError
+from ..options import Json
 
 if TYPE_CHECKING:
-    from ..evaluation.accuracy.candidates import Candidate
-    from ..evaluation.accuracy.cases import Case
-    from ..evaluation.accuracy.outcomes import Study
-    from ..models.nnunet import TrainedModel
+    from ...evaluation.accuracy.candidates import Candidate
+    from ...evaluation.accuracy.cases import Case
+    from ...evaluation.accuracy.outcomes import Study
+    from ...models.nnunet import TrainedModel
 
 
 def evaluate(
@@ -36,8 +36,9 @@ def evaluate(
         typer.Option(
             "--policy",
             "-p",
-            help="relative or budget, with +data to fit on images; l1, 8-bit or cp to compare with; may be repeated. "
-            "Otherwise relative and budget+data, unless files are named by --trained.",
+            help="position, what the slider runs, or untrained, before it was improved; relative or budget, with +data "
+            "to fit on images; l1, 8-bit or cp to compare with; may be repeated. Otherwise position and relative, "
+            "unless files are named by --trained.",
         ),
     ] = None,
     calibrate: Annotated[
@@ -62,16 +63,16 @@ def evaluate(
 
     A run that was stopped goes on with the same command.
     """
-    from ..evaluation.accuracy.study import study
-    from ..evaluation.accuracy.tables import write
-    from ..models.opening import open_model
-    from . import console
+    from ...evaluation.accuracy.study import study
+    from ...evaluation.accuracy.tables import write
+    from ...models.opening import open_model
+    from .. import console
 
     with console.json_alone(as_json):
         _check_outputs(output, html, plot)
         cases = _cases(phantoms, images, labels, expected)
         opened = open_model(model)
-        policies = policy or ([] if trained else ["relative", "budget+data"])
+        policies = policy or ([] if trained else ["position", "relative"])
         compared = _candidates(opened, policies, factor or [0.5, 0.3], calibrate or ["phantoms"], trained or [])
         kept = output / "cases"
         with console.progress_bar() as progress:
@@ -88,13 +89,10 @@ def evaluate(
 
 def _check_outputs(folder: Path, html: Path | None, plot: Path | None) -> None:
     """Make the folder, and see that everything can be written before the work begins."""
-    from ..evaluation.figures import check_plot
-    from ..volumes.output import check_writable
+    from ...evaluation.figures import check_plot
+    from ...volumes.output import check_writable, make_folder
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder} cannot be made ({error.strerror}): choose another folder.") from error
+    make_folder(folder)
     if html:
         check_writable(html)
     if plot:
@@ -102,9 +100,9 @@ def _check_outputs(folder: Path, html: Path | None, plot: Path | None) -> None:
 
 
 def _write_pictures(study: "Study", html: Path | None, plot: Path | None) -> None:
-    from ..evaluation.accuracy.page import page
-    from ..evaluation.accuracy.plot import draw
-    from ..volumes.output import whole_file
+    from ...evaluation.accuracy.page import page
+    from ...evaluation.accuracy.plot import draw
+    from ...volumes.output import whole_file
 
     if html:
         with whole_file(html) as partial:
@@ -114,8 +112,8 @@ def _write_pictures(study: "Study", html: Path | None, plot: Path | None) -> Non
 
 
 def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool) -> "list[Case]":
-    from ..evaluation.accuracy import cases
-    from ..volumes.phantoms.seeds import AGREEMENT
+    from ...evaluation.accuracy import cases
+    from ...volumes.phantoms.seeds import AGREEMENT
 
     if bool(seeds) == bool(images) or (labels and not images):
         raise InputError("Name what to evaluate on: either --phantoms, or --images, with --labels if there are some.")
@@ -135,15 +133,15 @@ def _cases(seeds: str, images: Path | None, labels: Path | None, expected: bool)
 def _candidates(
     model: "TrainedModel", names: list[str], factors: list[float], images: list[str], trained: list[Path]
 ) -> "list[Candidate]":
-    from ..evaluation.accuracy.candidates import candidates, candidates_in
+    from ...evaluation.accuracy.candidates import candidates, candidates_in
 
     return [*candidates(names, model, factors, images), *candidates_in(trained, model, names)]
 
 
 def _show(study: "Study", output: Path) -> None:
-    from ..evaluation.accuracy.statistics import smallest_p
-    from ..evaluation.accuracy.tables import columns
-    from . import console
+    from ...evaluation.accuracy.statistics import smallest_p
+    from ...evaluation.accuracy.tables import columns
+    from .. import console
 
     shown = columns(study, {"Weights": lambda o: console.size(o.size)})
     rows = [[cell(outcome) for cell in shown.values()] for outcome in study.outcomes]

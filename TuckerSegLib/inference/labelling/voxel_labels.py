@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import ModelError
-from ..progress import Progress
-from .head import Head
-from .interpolation import Along
-from .merged import Features
+from ...errors import ModelError
+from ...progress import Progress
+from ..head import Head
+from ..interpolation import Along
+from ..merged import Features
 
 Labels = npt.NDArray[np.unsignedinteger]
 

@@ -5,20 +5,23 @@ memory than most computers have. Comparing each output with the best so far give
 the outputs that a head makes of a few voxels' features.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..errors import ModelError
-from ..models.nnunet import TrainedModel
-from ..progress import Progress
-from .head import Head
-from .interpolation import Properties, linear, shape_wanted, spacings
-from .merged import Features
+from ...errors import ModelError, is_lack_of_memory
+from ...models.nnunet import TrainedModel
+from ...progress import Progress
+from ..head import Head
+from ..interpolation import Along, Properties, linear, shape_wanted, spacings
+from ..merged import Features
+from .slice_labels import SliceLabels
 from .voxel_labels import Choose, VoxelLabels
+
+_CPU = torch.device("cpu")
 
 Scores = npt.NDArray[np.floating]
 
@@ -51,6 +54,11 @@ def _inside(
 ) -> Labels:
     """The labels of the cropped image."""
     grid = linear(model, properties, answers.shape[1:])
+    if isinstance(answers, Tensor) and answers.device.type != "cpu":
+        found = _on_device(answers, model, grid, progress, head)
+        if found is not None:
+            return found
+        answers = answers.cpu()
     if head is None or grid is None:
         compared = _drawn_regions if model.label_manager.has_regions else _best_labels
         return compared(_resampled(answers[:, :], model, properties, progress, head), model)
@@ -60,13 +68,28 @@ def _inside(
     return voxel_labels.on_own_grid(progress)
 
 
-def chooser(model: TrainedModel) -> Choose:
-    """What makes labels of scores (voxels, outputs)."""
+def _on_device(
+    answers: Tensor, model: TrainedModel, grid: Sequence[Along] | None, progress: Progress, head: Head | None
+) -> Labels | None:
+    """The labels of the cropped image, made where the answers are; None where that cannot be."""
+    if grid is None:
+        return None
+    try:
+        labels = SliceLabels(answers, head, chooser(model, answers.device))
+        return labels.on(grid, progress).astype(_label_type(model), copy=False)
+    except RuntimeError as error:
+        if not is_lack_of_memory(error):
+            raise
+    return None
+
+
+def chooser(model: TrainedModel, device: torch.device = _CPU) -> Choose:
+    """What makes labels of scores (voxels, outputs) on a device."""
     if not model.label_manager.has_regions:
         return lambda scores: scores.argmax(1)
     # A voxel in several regions keeps the label of the one that is drawn last.
-    drawn = torch.tensor([0, *model.dataset["regions_class_order"]])
-    order = torch.arange(1, len(drawn))
+    drawn = torch.tensor([0, *model.dataset["regions_class_order"]], device=device)
+    order = torch.arange(1, len(drawn), device=device)
     return lambda scores: drawn[(order * (scores > 0)).amax(1)]
 
 

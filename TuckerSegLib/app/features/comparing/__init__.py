@@ -1,0 +1,1 @@
+"""Two positions of the slider side by side."""

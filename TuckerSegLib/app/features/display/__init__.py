@@ -1,0 +1,1 @@
+"""How things look: window, opacity, which views, light or dark."""

@@ -1,0 +1,1 @@
+"""The model and the slider, and what each of its positions costs."""

@@ -1,0 +1,1 @@
+"""What browsers talk to: who may come in, a viewer for each user, and requests on their way to it."""

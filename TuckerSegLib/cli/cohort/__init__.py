@@ -1,0 +1,1 @@
+"""`tuckerseg cohort`: many scans, begun, watched, gone on with and looked at."""

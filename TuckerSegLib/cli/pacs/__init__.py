@@ -1,0 +1,1 @@
+"""`tuckerseg pacs`: series from an archive and results back to it."""

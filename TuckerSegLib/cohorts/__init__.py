@@ -1,0 +1,1 @@
+"""Many scans on many workers: nothing lost, nothing twice, whatever is killed meanwhile."""
