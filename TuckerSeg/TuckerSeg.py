@@ -13,7 +13,8 @@ from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
 
 HERE = Path(__file__).resolve().parent
-# Installed, the library lies beside this file; in a source checkout, beside the folder that this file is in.
+# The one change to Python's path: the library's folder, at the end, where it hides nothing. Installed, the library lies
+# beside this file; in a source checkout, beside the folder that this file is in.
 for folder in (HERE, HERE.parent):
     if (folder / "TuckerSegLib").is_dir() and str(folder) not in sys.path:
         sys.path.append(str(folder))
@@ -38,8 +39,10 @@ class TuckerSeg(ScriptedLoadableModule):
         self.parent.dependencies = []
         self.parent.contributors = ["TuckerSeg developers"]
         self.parent.helpText = _(
-            "Segments CT and MR volumes with nnU-Nets, such as TotalSegmentator's, that are compressed to the level "
-            'you choose: from the original network to a few percent of it. See the <a href="{url}">documentation</a>.'
+            "Finds organs, bones, vessels and muscles in CT and MR scans. The slider chooses between the original "
+            "network's result and faster ones, by networks compressed to a part of it, and says beforehand how long "
+            "each takes on this computer and how far it agrees with the original. Research software, not a medical "
+            'device. See the <a href="{url}">documentation</a>.'
         ).format(url=f"{HOMEPAGE}#readme")
         self.parent.acknowledgementText = _(
             "The compression follows Weber, Dexl, Rügamer and Ingrisch: Post-Training Network Compression for 3D "

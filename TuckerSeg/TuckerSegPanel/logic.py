@@ -9,16 +9,20 @@ from slicer.i18n import tr as _
 from slicer.ScriptedLoadableModule import ScriptedLoadableModuleLogic
 
 from TuckerSegLib.errors import InputError
+from TuckerSegLib.segmentation.slider.measurements import Measurements
 from TuckerSegLib.worker.client import Client
 
-from .choices import measurements, settings
-from .choices.measurements import Measurements
+from .choices import settings
 from .choices.options import request_of
+from .environment import interpreters
 from .runs.idle import IdleTimer
 from .runs.phantom import make_phantom
 from .runs.run import Advance, Run, Step, Steps
 from .runs.runner import Listener, Runner, ignore
 from .runs.segmenting import Segmenting
+
+_MEASUREMENTS = "TuckerSeg/Measurements"
+"""Where the application's settings keep what was measured."""
 
 
 class TuckerSegLogic(ScriptedLoadableModuleLogic):
@@ -31,9 +35,9 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self, client: Client | None = None) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
-        self.client = client or Client()
+        self.client = client or Client(*interpreters.for_worker())
         self.measurements = Measurements(
-            lambda: settings.read(measurements.SETTING), lambda text: settings.write(measurements.SETTING, text)
+            lambda: settings.read(_MEASUREMENTS), lambda text: settings.write(_MEASUREMENTS, text)
         )
         self.segmenting = Segmenting(self.client, self.measurements)
         self._run: Run | None = None
@@ -45,7 +49,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         volumeNode: "slicer.vtkMRMLScalarVolumeNode",
         segmentationNode: "slicer.vtkMRMLSegmentationNode | None" = None,
         *,
-        standardNames: bool = False,
+        standardNames: bool = True,
         allFrames: bool = False,
         progress: Callable[[Advance], None] = ignore,
         finished: Callable[["slicer.vtkMRMLSegmentationNode"], None] | None = None,
@@ -58,10 +62,11 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         the stage, the fraction of the whole and the seconds left.
 
         `options` are `Request`'s: `model` ("sample", a task of TotalSegmentator, a trained nnU-Net folder, or a
-        `.tuckerseg` file), `factor`, `device`, `engine`, `structures`, `exactRanks`, `folds`, `fitToScan`.
-        `standardNames` names segments in words; `allFrames` takes every frame of the sequence that the volume belongs
-        to. A `segmentationNode` that holds another volume's segments, or a frame of a sequence that plays, stays as it
-        is: the result is then a new node.
+        `.tuckerseg` file), `also`, `factor`, `device`, `engine`, `structures`, `exactRanks`, `folds`, `step`,
+        `mirroring`, `removeSmallBlobs`, `fitToScan`, `atLeast`, `threads`.
+        `standardNames` names segments in words, else as the network does; `allFrames` takes every frame of the sequence
+        that the volume belongs to. A `segmentationNode` that holds another volume's segments, or a frame of a sequence
+        that plays, stays as it is: the result is then a new node.
 
         Raises:
             TuckerSegError: when blocking; the scene is then as it was.
@@ -121,6 +126,10 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
         run = Run(self._call(method, arguments))
         self._idle.start(run)
         self._runner.start(Listener(run, finished=finished))
+
+    def use_chosen_python(self) -> None:
+        """From now on the worker is run by the interpreter that the user chose; what another one does is cancelled."""
+        self.client.use(*interpreters.for_worker())
 
     def close(self) -> None:
         """Ends the worker and whatever it is doing; a later call starts a new one."""

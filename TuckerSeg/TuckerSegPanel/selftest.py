@@ -9,7 +9,7 @@ from slicer.ScriptedLoadableModule import ScriptedLoadableModuleTest
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.segmentation.request import Request
 
-from .choices import packages
+from .environment import interpreters
 from .logic import TuckerSegLogic
 from .runs.run import Advance, Run
 from .runs.runner import Listener
@@ -18,17 +18,17 @@ from .runs.runner import Listener
 class SelfTest(ScriptedLoadableModuleTest):
     """What `TuckerSegTest` runs, in the application and in the tests of this project."""
 
-    model = "sample"
+    model = "sample-small"
 
     def setUp(self) -> None:
         slicer.mrmlScene.Clear()
 
     def runTest(self) -> None:
         self.setUp()
-        missing = packages.missing()
-        if missing:
-            self.delayDisplay(packages.describe(missing))
-            self.skipTest(packages.describe(missing))
+        need = interpreters.need()
+        if need:
+            self.delayDisplay(need.sentence)
+            self.skipTest(need.sentence)
         logic = TuckerSegLogic()
         try:
             volume = logic.loadSample()

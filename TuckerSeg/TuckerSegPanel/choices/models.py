@@ -1,21 +1,18 @@
 """The models that the panel offers, those on this computer first; found without PyTorch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import ModelError
 from TuckerSegLib.models import dataset, installed
-from TuckerSegLib.models.sample import SAMPLE
+from TuckerSegLib.models.sample import SAMPLE, SMALL_SAMPLE
 
-from . import browsed
-
-if TYPE_CHECKING:
-    from TuckerSegLib.models.totalsegmentator.tasks import Task
+from . import browsed, tasks
+from .tasks import Task
 
 
 @dataclass(frozen=True)
@@ -29,21 +26,25 @@ class Model:
 
 def offered_models() -> list[Model]:
     """What can be used at once, then the tasks of TotalSegmentator whose weights can be downloaded."""
-    return [*installed_models(), *(_to_download(task) for task in _tasks() if not _is_installed(task))]
+    return [*installed_models(), *(_to_download(task) for task in tasks.known() if not task.installed)]
 
 
 def installed_models() -> list[Model]:
     """The sample, TotalSegmentator's tasks that are here, what the user browsed for, and trained folders."""
     found = installed.installed()
-    names = {task.name: task for task in _tasks()}
     sample = Model(
         SAMPLE,
         _("Sample: torso CT"),
-        _("A small network for trying out, trained on phantoms; it comes with TuckerSeg and needs no download."),
+        _("A network for trying out, trained on phantoms; it comes with TuckerSeg and needs no download."),
     )
-    tasks = [_of_task(names[key]) for key in found if key in names]
-    folders = [_at(folder) for key, folder in found.items() if key not in names and key != SAMPLE]
-    return _without_repetition([sample, *tasks, *_browsed(), *folders])
+    small = Model(
+        SMALL_SAMPLE,
+        _("Small sample: torso CT"),
+        _("As the sample, with a twelfth of its parameters: for a first try on a slow computer."),
+    )
+    here = [_of_task(task) for task in tasks.known() if task.installed]
+    folders = [_at(folder) for key, folder in found.items() if key == str(folder)]
+    return _without_repetition([sample, small, *here, *_browsed(), *folders])
 
 
 def model_of(key: str) -> Model:
@@ -51,60 +52,57 @@ def model_of(key: str) -> Model:
     return next((model for model in offered_models() if model.key == key), None) or _missing(key)
 
 
-def task_to_download(key: str) -> "Task | None":
+def task_to_download(key: str) -> Task | None:
     """The task of that name if its weights are not on this computer; None for any other model."""
-    found = next((task for task in _tasks() if task.name == key), None)
-    return found if found is not None and not _is_installed(found) else None
+    return next((task for task in tasks.known() if task.name == key and not task.installed), None)
 
 
-def installed_task(key: str) -> "Task | None":
+def installed_task(key: str) -> Task | None:
     """The task of that name if its weights are on this computer; None for any other model."""
-    found = next((task for task in _tasks() if task.name == key), None)
-    return found if found is not None and _is_installed(found) else None
+    return next((task for task in tasks.known() if task.name == key and task.installed), None)
+
+
+def is_task(key: str) -> bool:
+    """Whether this is a task of TotalSegmentator."""
+    return any(task.name == key for task in tasks.known())
 
 
 def remember(path: Path) -> Model:
     """Puts a folder or file that the user chose first among those browsed for."""
-    structures_of.cache_clear()
+    _structures_in.cache_clear()
     browsed.remember(path)
     return _at(path)
 
 
-@cache
 def structures_of(key: str) -> list[str]:
-    """The structures of a model's folder or file in label order; none where they are not known yet."""
+    """The structures of a task, or of a model's folder or file, in label order; none where they are not known yet."""
+    task = next((task for task in tasks.known() if task.name == key), None)
+    return list(task.structures) if task else _structures_in(key)
+
+
+def structures_of_all(keys: Iterable[str]) -> list[str]:
+    """The structures of several models, each name once; none where those of one are not known yet."""
+    every = [structures_of(key) for key in keys]
+    return list(dict.fromkeys(name for names in every for name in names)) if all(every) else []
+
+
+@cache
+def _structures_in(key: str) -> list[str]:
     try:
         return dataset.structures_of(key)
     except ModelError:
         return []
 
 
-@cache
-def _tasks() -> tuple["Task", ...]:
-    """TotalSegmentator's, where its package is installed."""
-    try:
-        from TuckerSegLib.models.totalsegmentator.tasks import task, task_names
-
-        return tuple(task(name) for name in task_names())
-    except (ImportError, ModelError):
-        return ()
-
-
-def _is_installed(task: "Task") -> bool:
-    from TuckerSegLib.models.totalsegmentator.weights import is_installed
-
-    return is_installed(task)
-
-
-def _of_task(task: "Task") -> Model:
-    size = _("at its own resolution") if task.spacing is None else f"{max(task.spacing):g} mm"
+def _of_task(task: Task) -> Model:
+    size = _("at its own resolution") if task.spacing is None else f"{task.spacing:g} mm"
     hint = _("TotalSegmentator: {modality}, {count} structures, {size}, {networks} networks").format(
-        modality=task.modality, count=len(task.found), size=size, networks=len(task.all_networks())
+        modality=task.modality, count=len(task.structures), size=size, networks=task.networks
     )
     return Model(task.name, f"{task.name} (TotalSegmentator)", hint)
 
 
-def _to_download(task: "Task") -> Model:
+def _to_download(task: Task) -> Model:
     model = _of_task(task)
     title = _("{name} (to be downloaded)").format(name=task.name)
     return Model(model.key, title, _("{hint}; you are asked before anything is downloaded").format(hint=model.hint))

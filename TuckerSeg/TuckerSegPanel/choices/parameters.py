@@ -33,20 +33,20 @@ class Text:
 
 @dataclass(frozen=True)
 class Number:
-    """A parameter that is a number in (0, 1]."""
+    """A parameter that is a number in (0, 1]; None stands for what is usual, where that is the default."""
 
     name: str
-    default: float
+    default: float | None
 
-    def __get__(self, parameters: "Parameters", owner: type) -> float:
+    def __get__(self, parameters: "Parameters", owner: type) -> Any:
         try:
             value = float(parameters.node.GetParameter(self.name))
         except ValueError:
             return self.default
         return value if 0 < value <= 1 else self.default
 
-    def __set__(self, parameters: "Parameters", value: float) -> None:
-        parameters.node.SetParameter(self.name, f"{value:g}")
+    def __set__(self, parameters: "Parameters", value: float | None) -> None:
+        parameters.node.SetParameter(self.name, "" if value is None else f"{value:g}")
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,10 @@ class Parameters:
     segmentation = Reference("OutputSegmentation")
     comparison = Reference("ComparisonTable")
     trade_off = Reference("TradeOffChart")
-    standard_names = Flag("StandardNames")
+    statistics = Reference("StatisticsTable")
+    standard_names = Flag("StandardNames", True)
     all_frames = Flag("AllFrames")
+    leave_core_free = Flag("LeaveCoreFree", True)
 
     # Called as in `Request`, of which these have the defaults.
     model = Text("Model", Request.model)
@@ -112,10 +114,25 @@ class Parameters:
     structures = Names("Structures", tuple(Request.structures))
     folds = Names("Folds", tuple(Request.folds))
     exact_ranks = Flag("ExactRanks", Request.exact_ranks)
+    step = Number("Step", Request.step)
+    mirroring = Flag("Mirroring", Request.mirroring)
+    remove_small_blobs = Flag("RemoveSmallBlobs", Request.remove_small_blobs)
     fit_to_scan = Flag("FitToScan", Request.fit_to_scan)
+    also = Names("Also", tuple(Request.also))
+    at_least = Number("AtLeast", Request.at_least)
 
     def __init__(self, node: Any) -> None:
         self.node = node
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The model, and those that segment in the same run."""
+        return (self.model, *self.also)
+
+    @property
+    def threads(self) -> int:
+        """All cores but one are taken where one is to be left free, so that Slicer stays quick."""
+        return -1 if self.leave_core_free else Request.threads
 
     @property
     def position(self) -> int:
@@ -126,6 +143,7 @@ class Parameters:
         """What these choices ask for; structures that the model is known not to have are left out."""
         asked = {field.name: getattr(self, field.name) for field in fields(Request)}
         asked["structures"] = tuple(n for n in self.structures if not known_structures or n in known_structures)
+        asked["folds"] = tuple(int(fold) if fold.isdecimal() else fold for fold in self.folds)
         if is_compressed(self.model):
-            asked["factor"] = Request.factor
+            asked["factor"], asked["at_least"] = Request.factor, Request.at_least
         return Request(**asked)

@@ -32,7 +32,7 @@ class SceneChoices(VTKObservationMixin):
 
     @property
     def request(self) -> Request:
-        return self.chosen.request(models.structures_of(self.chosen.model))
+        return self.chosen.request(models.structures_of_all(self.chosen.models))
 
     def is_chosen(self, volume: Any) -> bool:
         """Whether this is the input volume."""

@@ -1,6 +1,5 @@
 """What every part of the panel is shown: the choices, and what can be done with them now."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,23 +7,23 @@ from slicer.i18n import tr as _
 
 from TuckerSegLib.models.dataset import is_compressed
 
-from .packages import Package
+from ..environment.interpreters import Need
 from .parameters import Parameters
 
 
 @dataclass(frozen=True)
 class State:
-    """`busy` is whether a run goes on, `missing` the packages that are not installed."""
+    """`busy` is whether a run goes on, `need` is what is missing before anything can."""
 
     chosen: Parameters
     busy: bool
-    missing: Sequence[Package]
+    need: Need | None
 
     @property
     def obstacle(self) -> str:
         """Why nothing can be segmented, in words; empty where it can."""
-        if self.missing:
-            return _("Install the missing Python packages first")
+        if self.need:
+            return _("Install what is missing first") if self.need.can_install else self.need.sentence
         volume = self.chosen.volume
         if volume is None:
             return _("Choose an input volume first")

@@ -12,7 +12,7 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import Cancelled
-from TuckerSegLib.progress import PREPARING, Event
+from TuckerSegLib.progress import Event
 
 from .work import Work
 
@@ -28,23 +28,10 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Advance:
-    """How far a run is as a whole: `fraction` from 0 to 1; `seconds_left` of the present step, None while unknown.
+class Advance(Event):
+    """How far a run is as a whole; `seconds_left` are those of the present step, which `title` names."""
 
-    Where the stage goes through a list, the `number`th of `count` is its turn.
-    """
-
-    stage: str
-    fraction: float
-    seconds_left: float | None
     title: str = ""
-    number: int = 0
-    count: int = 0
-
-    @property
-    def preparing(self) -> bool:
-        """Whether the stage comes before the run's own work, so that the fraction stands."""
-        return self.stage in (*PREPARING, "phantom", "unpack")
 
 
 Steps = Generator[Step, Any, Any]
@@ -155,4 +142,4 @@ class Run:
 
 def _advance(step: Step, progress: Event) -> Advance:
     fraction = (step.index + progress.fraction) / step.count
-    return Advance(progress.stage, fraction, progress.seconds_left, step.title, progress.number, progress.count)
+    return Advance(progress.stage, fraction, progress.seconds_left, progress.number, progress.count, step.title)

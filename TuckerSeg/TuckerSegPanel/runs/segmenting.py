@@ -4,33 +4,44 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.decomposition.published import LEVELS
-from TuckerSegLib.progress import PREPARING
+from TuckerSegLib.inference.check.checked import Checked, worst
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.result import Segmentation
+from TuckerSegLib.segmentation.slider.measurements import (
+    Expected,
+    Measurements,
+    millilitres,
+    preparing_of,
+    seconds_of,
+    setup_of,
+)
 from TuckerSegLib.volumes.dice import dice, mean_dice
 from TuckerSegLib.volumes.scene import show_label_map, volume_from_node
 from TuckerSegLib.volumes.volume import LabelMap, Volume
 from TuckerSegLib.worker.client import Client
 
-from ..choices.measurements import Expected, Measurements, Setup
-from ..scene import ownership, sequences
+from ..scene import ownership, sequences, side_by_side
 from ..scene.tables import Row, fill_comparison
+from ..words import notes
 from .run import Step, Steps
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a segmentation of `volume` left in the scene, the worker's account of it, and what is known of its level."""
+    """What a segmentation of `volume` left in the scene, the worker's account of it, and what is known of its level.
+
+    `check` is the worst of all frames where there are several.
+    """
 
     volume: "slicer.vtkMRMLScalarVolumeNode"
     segmentation: "slicer.vtkMRMLSegmentationNode"
     finished: Segmentation
     expected: Expected
+    check: Checked | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,17 @@ class Compared:
 
     volume: "slicer.vtkMRMLScalarVolumeNode"
     segmentation: "slicer.vtkMRMLSegmentationNode"
-    table: "slicer.vtkMRMLTableNode"
+    table: "slicer.vtkMRMLTableNode | None"
+    agreement: float
+
+
+@dataclass(frozen=True)
+class _Both:
+    """A level's result, which `segmentation` shows, the original network's, and their mean Dice."""
+
+    segmentation: "slicer.vtkMRMLSegmentationNode"
+    ours: LabelMap
+    original: LabelMap
     agreement: float
 
 
@@ -74,10 +95,11 @@ class Segmenting:
         """Into `segmentation_node` where that is the volume's own, else into a new one."""
         image = _Image.of(volume_node)
         finished = yield Step(self._client.segment(image.volume, request))
-        self._keep(image, request, finished)
+        agreement = self._keep(image, request, finished)
         own = ownership.own_segmentation(segmentation_node, volume_node)
         node = show_label_map(finished.label_map, volume_node, own, standard_names)
-        return Outcome(volume_node, node, finished, self._expected(request))
+        self._describe(node, volume_node, request, finished, agreement)
+        return Outcome(volume_node, node, finished, self._expected(request), finished.check)
 
     def segment_frames(
         self,
@@ -94,10 +116,10 @@ class Segmenting:
             image = _Image.of(frame.volume)
             job = self._client.segment(image.volume, request)
             results.append((yield Step(job, index, len(frames), title)))
-        label_maps = [finished.label_map for finished in results]
         own = ownership.own_sequence(segmentation_node, volume_node)
-        node = sequences.show(volume_node, own, frames, label_maps, standard_names)
-        return Outcome(volume_node, node, results[-1], self._expected(request))
+        node = sequences.show(volume_node, own, frames, results, standard_names)
+        check = worst(filter(None, (finished.check for finished in results)))
+        return Outcome(volume_node, node, results[-1], self._expected(request), check)
 
     def compare(
         self,
@@ -108,18 +130,24 @@ class Segmenting:
         standard_names: bool,
     ) -> Steps:
         """The chosen level into the scene, and a table of how it differs from the original network."""
-        image = _Image.of(volume_node)
-        original = yield from self._original_of(image, request, 0, 2)
-        title = _("Level {factor:g}").format(factor=request.factor)
-        finished = yield Step(self._client.segment(image.volume, request), 1, 2, title)
-        agreement = self._keep(image, request, finished)
-        own = ownership.own_segmentation(segmentation_node, volume_node)
-        node = show_label_map(finished.label_map, volume_node, own, standard_names)
-        table = fill_comparison(ownership.own_table(table_node, volume_node), node, rows(finished.label_map, original))
+        both = yield from self._both(volume_node, segmentation_node, request, standard_names)
+        found = rows(both.ours, both.original)
+        table = fill_comparison(ownership.own_table(table_node, volume_node), both.segmentation, found)
         ownership.is_about(table, volume_node)
-        if agreement is None:
-            agreement = mean_dice(original.labels, finished.label_map.labels)
-        return Compared(volume_node, node, table, agreement)
+        table.SetDescription(both.segmentation.GetDescription())
+        return Compared(volume_node, both.segmentation, table, both.agreement)
+
+    def side_by_side(
+        self,
+        volume_node: "slicer.vtkMRMLScalarVolumeNode",
+        segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
+        request: Request,
+        standard_names: bool,
+    ) -> Steps:
+        """The chosen level and, beside it, the original network's result and where they differ."""
+        both = yield from self._both(volume_node, segmentation_node, request, standard_names)
+        side_by_side.show(volume_node, both.segmentation, both.ours, both.original, standard_names)
+        return Compared(volume_node, both.segmentation, None, both.agreement)
 
     def measure(
         self, volume_node: "slicer.vtkMRMLScalarVolumeNode", request: Request, factors: Sequence[float]
@@ -136,6 +164,27 @@ class Segmenting:
             finished = yield Step(self._client.segment(image.volume, level), index, count, title)
             self._keep(image, level, finished)
         return volume_node
+
+    def _both(self, volume_node: Any, segmentation_node: Any, request: Request, standard_names: bool) -> Steps:
+        """The chosen level into the scene, and the original network's result."""
+        image = _Image.of(volume_node)
+        original = yield from self._original_of(image, request, 0, 2)
+        title = _("Level {factor:g}").format(factor=request.factor)
+        finished = yield Step(self._client.segment(image.volume, request), 1, 2, title)
+        agreement = self._keep(image, request, finished)
+        own = ownership.own_segmentation(segmentation_node, volume_node)
+        node = show_label_map(finished.label_map, volume_node, own, standard_names)
+        if agreement is None:
+            agreement = mean_dice(original.labels, finished.label_map.labels)
+        self._describe(node, volume_node, request, finished, agreement)
+        return _Both(node, finished.label_map, original, agreement)
+
+    def _describe(
+        self, node: Any, volume_node: Any, request: Request, finished: Segmentation, agreement: float | None
+    ) -> None:
+        """What is known of a result is saved with it."""
+        expected = self._expected(request)
+        node.SetDescription(notes.of_result(volume_node.GetName(), request, finished, agreement, expected))
 
     def _expected(self, request: Request) -> Expected:
         return self._measurements.expected(setup_of(request), request.factor, None)
@@ -173,26 +222,6 @@ def unmeasured(measurements: Measurements, request: Request) -> list[float]:
         if level.seconds is not None and level.agreement is not None
     }
     return [factor for factor in LEVELS if factor not in known]
-
-
-def setup_of(request: Request) -> Setup:
-    """What a measurement of this request holds for."""
-    return Setup(request.model, request.device, request.engine, request.exact_ranks, request.fit_to_scan)
-
-
-def seconds_of(finished: Segmentation) -> float:
-    """How long the same run takes once the level is made and loaded."""
-    return sum(seconds for stage, seconds in finished.seconds.items() if stage not in PREPARING)
-
-
-def preparing_of(finished: Segmentation) -> float:
-    """What a run took besides because the level had to be made and loaded."""
-    return sum(seconds for stage, seconds in finished.seconds.items() if stage in PREPARING)
-
-
-def millilitres(volume: Volume) -> float:
-    """The size of the whole image, air included."""
-    return float(np.prod(volume.geometry.shape)) * volume.geometry.voxel_volume
 
 
 def rows(ours: LabelMap, original: LabelMap) -> list[Row]:

@@ -8,8 +8,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import InputError
+from TuckerSegLib.segmentation.result import Segmentation
 from TuckerSegLib.volumes.scene import show_label_map
-from TuckerSegLib.volumes.volume import LabelMap
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,22 @@ def show(
     volume_node: "slicer.vtkMRMLScalarVolumeNode",
     segmentation_node: "slicer.vtkMRMLSegmentationNode | None",
     shot: Sequence[Frame],
-    label_maps: Sequence[LabelMap],
+    results: Sequence[Segmentation],
     standard_names: bool,
 ) -> "slicer.vtkMRMLSegmentationNode":
-    """Puts the frames' label maps into the scene as one segmentation that plays with the volume; gives that node."""
+    """Puts the frames' results into the scene as one segmentation that plays with the volume; gives that node."""
     browser = browser_of(volume_node)
     if browser is None:
         raise InputError(_("The sequence was removed while it was segmented: load it again."))
-    segmentations = _as_sequence(volume_node, shot, label_maps, standard_names)
+    segmentations = _as_sequence(volume_node, shot, results, standard_names)
     current = min(max(browser.GetSelectedItemNumber(), 0), len(shot) - 1)
-    segmentation = show_label_map(label_maps[current], volume_node, segmentation_node, standard_names)
+    shown = results[current]
+    segmentation = show_label_map(shown.label_map, volume_node, segmentation_node, standard_names, shown.described)
     _play_together(browser, segmentation, segmentations)
     return segmentation
 
 
-def _as_sequence(volume_node: Any, shot: Sequence[Frame], label_maps: Sequence[LabelMap], standard_names: bool) -> Any:
+def _as_sequence(volume_node: Any, shot: Sequence[Frame], results: Sequence[Segmentation], standard_names: bool) -> Any:
     """A sequence node outside any scene, so that nothing is left behind when a frame fails."""
     sequence = slicer.vtkMRMLSequenceNode()
     source = browser_of(volume_node).GetSequenceNode(volume_node)
@@ -70,8 +71,8 @@ def _as_sequence(volume_node: Any, shot: Sequence[Frame], label_maps: Sequence[L
     sequence.SetIndexType(source.GetIndexType())
     scratch = volume_node.GetScene().AddNewNodeByClass("vtkMRMLSegmentationNode")
     try:
-        for frame, label_map in zip(shot, label_maps, strict=True):
-            show_label_map(label_map, frame.volume, scratch, standard_names)
+        for frame, result in zip(shot, results, strict=True):
+            show_label_map(result.label_map, frame.volume, scratch, standard_names, result.described)
             sequence.SetDataNodeAtValue(scratch, frame.value)
     finally:
         display = scratch.GetDisplayNode()

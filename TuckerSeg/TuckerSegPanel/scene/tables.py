@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import slicer
 import vtk
 from slicer.i18n import tr as _
 
-from ..choices.measurements import Measured
+from TuckerSegLib.segmentation.slider.measurements import Measured
+from TuckerSegLib.volumes.statistics import Statistics
 
 _LEVELS, _CHOSEN = "Levels", "ChosenLevel"
 """Roles by which a chart refers to its series, so that it finds them again in a saved scene."""
@@ -66,6 +68,34 @@ def fill_comparison(
         Numbers("Volume", [row.millilitres for row in rows], _("At the chosen level"), "ml"),
         Numbers("Original volume", [row.original_millilitres for row in rows], _("By the original network"), "ml"),
     )
+    return table
+
+
+def fill_statistics(
+    table: "slicer.vtkMRMLTableNode | None",
+    segmentation: "slicer.vtkMRMLSegmentationNode",
+    found: Sequence[Statistics],
+    unit: str,
+) -> "slicer.vtkMRMLTableNode":
+    """Volume and intensities of each structure, in `table` or in a new one; `unit` is the intensities'."""
+    table = table or _new("vtkMRMLTableNode", _("{name} statistics").format(name=segmentation.GetName()))
+
+    def numbers(name: str, field: str, description: str) -> Numbers:
+        values = [getattr(one, field) for one in found]
+        return Numbers(name, [nan if value is None else value for value in values], description, unit)
+
+    _fill(
+        table,
+        Texts("Structure", [one.name for one in found], _("The segment")),
+        Numbers("Volume", [one.volume / 1000 for one in found], _("As far as the image shows it"), "ml"),
+        numbers("Mean", "intensity", _("Mean intensity")),
+        numbers("SD", "intensity_std", _("Standard deviation of the intensity over the voxels")),
+        numbers("Median", "intensity_p50", _("Median intensity")),
+        numbers("Minimum", "intensity_min", _("Lowest intensity")),
+        numbers("Maximum", "intensity_max", _("Highest intensity")),
+        Texts("At border", [_("yes") if one.touches_border else "" for one in found], _("Whether the image cuts it")),
+    )
+    table.SetDescription(segmentation.GetDescription())
     return table
 
 

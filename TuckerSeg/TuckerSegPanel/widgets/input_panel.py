@@ -12,7 +12,7 @@ from .run_panel import RunPanel
 
 
 class InputPanel:
-    """Looks after the selectors of both nodes, the sample's button and the one that shows surfaces."""
+    """Looks after the selectors of both nodes, the sample's button."""
 
     def __init__(self, ui: Any, choices: SceneChoices, runs: RunPanel) -> None:
         self._ui, self._choices, self._runs = ui, choices, runs
@@ -24,10 +24,8 @@ class InputPanel:
         chosen = state.chosen
         self._ui.inputSelector.setCurrentNode(chosen.volume)
         self._ui.outputSelector.setCurrentNode(chosen.segmentation)
-        self._ui.show3DButton.setSegmentationNode(chosen.segmentation)
-        self._ui.show3DButton.visible = chosen.segmentation is not None and not state.busy
         self._ui.sampleButton.visible = chosen.volume is None
-        self._ui.sampleButton.enabled = not state.missing and not state.busy
+        self._ui.sampleButton.enabled = not state.busy
 
     def _on_input(self, node: Any) -> None:
         """Results of another volume must not be overwritten because they were chosen for that one."""
@@ -38,6 +36,7 @@ class InputPanel:
             volume=node,
             segmentation=ownership.own_sequence(chosen.segmentation, node),
             comparison=ownership.own_table(chosen.comparison, node),
+            statistics=ownership.own_table(chosen.statistics, node),
         )
 
     def _on_sample(self, _checked: bool = False) -> None:

@@ -9,16 +9,20 @@ from ..choices.scene_choices import SceneChoices
 from ..choices.state import State
 from ..logic import TuckerSegLogic
 from .advanced_panel import AdvancedPanel
-from .cache_panel import CachePanel
-from .comparing_panel import ComparingPanel
+from .computer.cache_panel import CachePanel
+from .computer.packages_panel import PackagesPanel
+from .computer.python_panel import PythonPanel
+from .computer.weights_panel import WeightsPanel
 from .input_panel import InputPanel
-from .level_panel import LevelPanel
+from .levels.comparing_panel import ComparingPanel
+from .levels.improving_panel import ImprovingPanel
+from .levels.level_panel import LevelPanel
 from .log import Log
 from .model_panel import ModelPanel
-from .packages_panel import PackagesPanel
+from .result_panel import ResultPanel
 from .run_panel import RunPanel
 from .segmenting_panel import SegmentingPanel
-from .weights_panel import WeightsPanel
+from .structures_panel import StructuresPanel
 
 
 class Panel(VTKObservationMixin):
@@ -31,25 +35,33 @@ class Panel(VTKObservationMixin):
         self.choices = SceneChoices(self.refresh)
         self.log = Log(ui.logText)
         ui.logCollapsibleButton.collapsed = True
-        self.packages = PackagesPanel(ui, self._reopen)
         self.runs = RunPanel(ui, logic, self.log, self.refresh)
-        self.packages.failed = self.runs.report
-        self.model = ModelPanel(ui, self.choices, parent)
+        self.packages = PackagesPanel(ui, logic, self.runs, self._reopen)
+        self.python = PythonPanel(ui, self.packages, self.runs, self._reopen, parent)
+        self.model = ModelPanel(ui, logic, self.choices, parent)
         self.level = LevelPanel(ui, logic, self.choices)
         self.input = InputPanel(ui, self.choices, self.runs)
         self.weights = WeightsPanel(self.model.menu, logic, self.choices, self.runs, self._weights_changed, parent)
         self.segmenting = SegmentingPanel(logic, self.choices, self.runs, self.weights.offer)
         self.runs.begin = self.segmenting.begin
+        self.runs.offer_weights = self.weights.offer_missing
+        self.result = ResultPanel(ui, self.choices, self.runs)
         self.comparing = ComparingPanel(ui, logic, self.choices, self.runs)
+        self.improving = ImprovingPanel(ui, logic, self.choices, self.runs, self.level.forget)
+        self.structures = StructuresPanel(ui, self.choices)
         self.advanced = AdvancedPanel(ui, logic, self.choices)
         self.cache = CachePanel(ui, logic, self.log)
         self._parts = (
             self.packages,
+            self.python,
             self.input,
             self.model,
             self.level,
             self.runs,
+            self.result,
             self.comparing,
+            self.improving,
+            self.structures,
             self.advanced,
             self.cache,
             self.weights,
@@ -79,23 +91,27 @@ class Panel(VTKObservationMixin):
         with self.choices.shown() as possible:
             if not possible:
                 return
-            state = State(self.choices.chosen, self._logic.busy, self.packages.missing)
+            state = State(self.choices.chosen, self._logic.busy, self.packages.need)
             for part in self._parts:
                 part.show(state)
         self._ask()
 
     def _ask(self) -> None:
         """What only the worker knows, which has PyTorch: what levels save, what this computer has."""
-        if self._entered and not self.packages.missing and self.choices.parameters is not None:
+        if self._entered and self.packages.need is None and self.choices.parameters is not None:
             self.level.ask()
             self.advanced.ask()
+            self.model.ask()
 
     def _reopen(self) -> None:
+        """Another Python may run the worker now, which knows other things."""
+        self.advanced.forget()
+        self.model.forget()
         if self._entered:
             self.enter()
 
     def _weights_changed(self) -> None:
-        self.model.fill()
+        self.model.forget()
         self.level.forget(self.choices.chosen.model)
         self.refresh()
 

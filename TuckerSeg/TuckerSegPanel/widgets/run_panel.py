@@ -6,22 +6,26 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from TuckerSegLib.errors import Cancelled
+from TuckerSegLib.errors import Cancelled, WeightsError
+from TuckerSegLib.words import stages
 
 from ..choices.state import State
 from ..logic import TuckerSegLogic
 from ..runs.run import Advance, Run, Steps
 from ..runs.runner import Listener
-from ..words import colours, stages
+from ..words import colours, errors
 from .log import Log
 
 
 class RunPanel:
-    """Starts runs of any kind and shows them; `begin` is what the button does where nothing runs."""
+    """Starts runs of any kind and shows them; `begin` is what the button does where nothing runs, and
+    `offer_weights` is asked to help where a run lacked some, and says whether it could.
+    """
 
     def __init__(self, ui: Any, logic: TuckerSegLogic, log: Log, refresh: Callable[[], None]) -> None:
         self._ui, self._logic, self._log, self._refresh = ui, logic, log, refresh
         self.begin: Callable[[], None] = lambda: None
+        self.offer_weights: Callable[[WeightsError], bool] = lambda _error: False
         ui.applyButton.connect("clicked(bool)", self._on_apply)
 
     def show(self, state: State) -> None:
@@ -53,10 +57,11 @@ class RunPanel:
     def report(self, error: BaseException) -> None:
         """One sentence in a dialog; what a developer needs stands behind its button for details."""
         details = getattr(error, "details", "") or self._logic.client.log_tail()
-        self._show_status(str(error), "failed")
-        self._log.add_failure(str(error), details)
+        sentence = errors.translated(str(error))
+        self._show_status(sentence, "failed")
+        self._log.add_failure(sentence, details)
         more = {"detailedText": details} if details else {}
-        slicer.util.errorDisplay(str(error), _("TuckerSeg"), **more)
+        slicer.util.errorDisplay(sentence, _("TuckerSeg"), **more)
 
     def _on_apply(self, _checked: bool = False) -> None:
         if self._logic.busy:
@@ -66,7 +71,7 @@ class RunPanel:
 
     def _on_progress(self, advance: Advance) -> None:
         self._show_bar(advance)
-        self._show_status(stages.describe(advance), "plain")
+        self._show_status(stages.describe(advance, advance.title), "plain")
 
     def _end(self, finished: Callable[[Any], None], result: Any) -> None:
         finished(result)
@@ -75,14 +80,16 @@ class RunPanel:
     def _on_failed(self, error: BaseException) -> None:
         self._refresh()
         if isinstance(error, Cancelled):
-            self.say(str(error), "plain")
+            self.say(errors.translated(str(error)), "plain")
+        elif isinstance(error, WeightsError) and self.offer_weights(error):
+            self.note(str(error))
         else:
             self.report(error)
 
     def _show_bar(self, advance: Advance) -> None:
         """While a run is being prepared its fraction stands: the bar shows the stage's, or that something goes on."""
         bar, fraction = self._ui.progressBar, advance.fraction
-        if advance.preparing:
+        if stages.is_preparing(advance):
             fraction = advance.number / advance.count if advance.count else None
         bar.maximum = 0 if fraction is None else 1000
         bar.value = int(1000 * (fraction or 0))

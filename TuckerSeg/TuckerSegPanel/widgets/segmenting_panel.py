@@ -3,14 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
-from ..choices import models
+from TuckerSegLib.words import wording
+
+from ..choices import modality, models
 from ..choices.scene_choices import SceneChoices
 from ..logic import TuckerSegLogic
 from ..runs.segmenting import Outcome
 from ..scene import sequences
-from ..words import wording
+from ..words import errors
 from .run_panel import RunPanel
 
 
@@ -24,10 +27,13 @@ class SegmentingPanel:
         self._offer_weights = offer_weights
 
     def begin(self) -> None:
-        task = models.task_to_download(self._choices.chosen.model)
+        chosen = self._choices.chosen
+        task = models.task_to_download(chosen.model)
         if task is not None:
             self._offer_weights(task)
-        else:
+            return
+        question = modality.doubt(chosen.volume, chosen.model)
+        if not question or slicer.util.confirmYesNoDisplay(question, _("TuckerSeg")):
             self._segment()
 
     def _segment(self) -> None:
@@ -45,12 +51,14 @@ class SegmentingPanel:
     def _on_segmented(self, outcome: Outcome) -> None:
         finished = outcome.finished
         for warning in finished.warnings:
-            self._runs.note(warning)
+            self._runs.note(errors.translated(warning))
         if finished.parameters_removed:
             self._runs.note(wording.outcome(finished.parameters_removed, finished.layers_kept))
+        if outcome.check is not None:
+            self._runs.note(wording.checked(outcome.check))
         self._runs.note(wording.how(finished.engine, finished.cache_hit))
         count = outcome.segmentation.GetSegmentation().GetNumberOfSegments()
-        text, meaning = wording.finished(count, sum(finished.seconds.values()), outcome.expected)
+        text, meaning = wording.finished(count, sum(finished.seconds.values()), outcome.expected, outcome.check)
         # The result belongs to the volume that was segmented, whatever was chosen since.
         if self._choices.is_chosen(outcome.volume):
             self._choices.choose(segmentation=outcome.segmentation)

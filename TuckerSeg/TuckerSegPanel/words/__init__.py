@@ -1,1 +1,1 @@
-"""The words in which the panel says what is known."""
+"""The colours in which the panel says what is known."""

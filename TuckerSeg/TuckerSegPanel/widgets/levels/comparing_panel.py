@@ -1,4 +1,4 @@
-"""How a level compares with the original: measured, listed by structure, plotted against time."""
+"""How a level compares with the original: measured, by structure, side by side, plotted against time."""
 
 from typing import Any
 
@@ -7,24 +7,26 @@ from slicer.i18n import tr as _
 
 from TuckerSegLib.decomposition.published import LEVELS
 from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.slider.measurements import setup_of
 
-from ..choices import models
-from ..choices.scene_choices import SceneChoices
-from ..choices.state import State
-from ..logic import TuckerSegLogic
-from ..runs.segmenting import Compared, setup_of, unmeasured
-from ..scene import ownership, views
-from ..scene.tables import fill_trade_off
-from .run_panel import RunPanel
+from ...choices import models
+from ...choices.scene_choices import SceneChoices
+from ...choices.state import State
+from ...logic import TuckerSegLogic
+from ...runs.segmenting import Compared, unmeasured
+from ...scene import ownership, side_by_side, views
+from ...scene.tables import fill_trade_off
+from ..run_panel import RunPanel
 
 
 class ComparingPanel:
-    """Looks after *Measure*, *Compare with the original* and *Trade-off*."""
+    """Looks after *Measure*, *By structure*, *Side by side* and *All levels*."""
 
     def __init__(self, ui: Any, logic: TuckerSegLogic, choices: SceneChoices, runs: RunPanel) -> None:
         self._ui, self._logic, self._choices, self._runs = ui, logic, choices, runs
         ui.measureButton.connect("clicked(bool)", self._on_measure)
         ui.compareButton.connect("clicked(bool)", self._on_compare)
+        ui.sideBySideButton.connect("clicked(bool)", self._on_side_by_side)
         ui.tradeOffButton.connect("clicked(bool)", self._on_trade_off)
 
     def show(self, state: State) -> None:
@@ -32,6 +34,9 @@ class ComparingPanel:
         self._ui.measureButton.enabled = possible
         self._ui.compareButton.enabled = possible and state.chosen.factor != 1
         self._ui.tradeOffButton.enabled = possible
+        shown = side_by_side.is_shown(state.chosen.segmentation)
+        self._ui.sideBySideButton.checked = shown
+        self._ui.sideBySideButton.enabled = not state.busy and (shown or self._ui.compareButton.enabled)
 
     def _on_measure(self, _checked: bool = False) -> None:
         volume, request = self._choices.chosen.volume, self._choices.request
@@ -40,6 +45,24 @@ class ComparingPanel:
 
     def _on_measured(self, volume: Any) -> None:
         self._runs.say(_("Measured on {volume}").format(volume=volume.GetName()))
+
+    def _on_side_by_side(self, _checked: bool = False) -> None:
+        """Beside the original's result, or, where it is there, alone again."""
+        chosen = self._choices.chosen
+        if side_by_side.is_shown(chosen.segmentation):
+            side_by_side.end(chosen.segmentation)
+            self._choices.tell()
+            return
+        steps = self._logic.segmenting.side_by_side(
+            chosen.volume, chosen.segmentation, self._choices.request, chosen.standard_names
+        )
+        self._runs.start(steps, chosen.volume, self._on_shown_side_by_side)
+
+    def _on_shown_side_by_side(self, compared: Compared) -> None:
+        text = _("Left this level, right the original, red where they differ; agreement {dice:.3f}")
+        if self._choices.is_chosen(compared.volume):
+            self._choices.choose(segmentation=compared.segmentation)
+        self._runs.say(text.format(dice=compared.agreement))
 
     def _on_compare(self, _checked: bool = False) -> None:
         chosen = self._choices.chosen

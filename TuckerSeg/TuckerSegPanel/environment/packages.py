@@ -1,4 +1,4 @@
-"""The Python packages that segmenting needs: which are missing, how large they are, and their installation."""
+"""The packages that segmenting needs, in 3D Slicer's own Python for those who want them there: found, installed."""
 
 import re
 import sys
@@ -17,7 +17,9 @@ from slicer.i18n import tr as _
 
 from TuckerSegLib.errors import TuckerSegError
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "Resources" / "requirements.txt"
+from .places import RESOURCES
+
+REQUIREMENTS = RESOURCES / "requirements.txt"
 
 KEPT = ("numpy", "vtk", "SimpleITK", "requests", "scipy", "pydicom", "torch", "torchvision")
 """What the application brings, or PyTorch's extension chose for this computer: never replaced by another version."""
@@ -42,7 +44,7 @@ class Package:
 
 
 class InstallError(TuckerSegError):
-    """The packages could not be installed, or the user did not want them."""
+    """Something could not be installed, is not wanted, or cannot run the worker."""
 
 
 def installed_version(name: str) -> str | None:

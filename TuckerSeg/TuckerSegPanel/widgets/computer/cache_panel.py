@@ -5,9 +5,9 @@ from typing import Any
 import slicer
 from slicer.i18n import tr as _
 
-from ..choices.state import State
-from ..logic import TuckerSegLogic
-from .log import Log
+from ...choices.state import State
+from ...logic import TuckerSegLogic
+from ..log import Log
 
 
 class CachePanel:
@@ -20,7 +20,7 @@ class CachePanel:
         ui.advancedCollapsibleButton.connect("contentsCollapsed(bool)", self._on_collapsed)
 
     def show(self, state: State) -> None:
-        self._possible = not state.missing
+        self._possible = not state.need
         self._ui.clearCacheButton.enabled = self._possible and not state.busy
 
     def _on_collapsed(self, collapsed: bool) -> None:

@@ -8,14 +8,15 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from TuckerSegLib.errors import WeightsError
 from TuckerSegLib.models.totalsegmentator.tasks import LICENCE_PAGE
 
-from ..choices import models
-from ..choices.scene_choices import SceneChoices
-from ..choices.state import State
-from ..logic import TuckerSegLogic
-from ..runs import weights
-from .run_panel import RunPanel
+from ...choices import models, tasks
+from ...choices.scene_choices import SceneChoices
+from ...choices.state import State
+from ...logic import TuckerSegLogic
+from ...runs import weights
+from ..run_panel import RunPanel
 
 
 class WeightsPanel:
@@ -41,22 +42,29 @@ class WeightsPanel:
         self._remove.connect("triggered()", self.remove)
 
     def show(self, state: State) -> None:
-        possible = not state.busy and not state.missing
+        possible = not state.busy and not state.need
         self._import.enabled = possible
         self._remove.enabled = possible and models.installed_task(state.chosen.model) is not None
 
     def offer(self, task: Any) -> None:
         """Downloads the task's weights, if the user agrees."""
-        if not all(network.released for network in task.all_networks()):
+        if not task.released:
             text = _(
                 "The weights of {task} were never released. If you have their archive, import it: Browse, Archive of "
                 "TotalSegmentator's weights."
             )
             slicer.util.infoDisplay(text.format(task=task.name), _("TuckerSeg"))
-        elif any(network.url is None for network in task.all_networks()):
+        elif task.licensed:
             self._ask_for_licence(task)
         elif slicer.util.confirmYesNoDisplay(_question(task), _("TuckerSeg")):
             self._download(task, None)
+
+    def offer_missing(self, error: WeightsError) -> bool:
+        """Offers what a run lacked, such as weights of the task that finds where to look; whether it was known."""
+        task = next((task for task in tasks.known() if task.name == error.task), None)
+        if task is not None:
+            self.offer(task)
+        return task is not None
 
     def import_archive(self) -> None:
         kinds = _("Archives of weights") + " (*.zip)"
@@ -108,4 +116,4 @@ def _question(task: Any) -> str:
     return _(
         "The weights of {task} are not on this computer. Download {count} networks from TotalSegmentator's pages now? "
         "Nothing is sent but the request for these files. Slicer stays usable meanwhile."
-    ).format(task=task.name, count=len(task.all_networks()))
+    ).format(task=task.name, count=task.networks)

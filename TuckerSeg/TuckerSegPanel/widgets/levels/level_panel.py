@@ -7,14 +7,14 @@ import qt
 from slicer.i18n import tr as _
 
 from TuckerSegLib.decomposition.published import LEVELS
+from TuckerSegLib.segmentation.slider.measurements import Expected, setup_of
+from TuckerSegLib.words import wording
+from TuckerSegLib.words.wording import Cost
 
-from ..choices.measurements import Expected
-from ..choices.scene_choices import SceneChoices
-from ..choices.state import State
-from ..logic import TuckerSegLogic
-from ..runs.segmenting import setup_of
-from ..words import colours, wording
-from ..words.wording import Cost
+from ...choices.scene_choices import SceneChoices
+from ...choices.state import State
+from ...logic import TuckerSegLogic
+from ...words import colours
 
 
 class LevelPanel:

@@ -1,0 +1,1 @@
+"""The Python that the worker runs in: TuckerSeg's own, 3D Slicer's, or any other."""

@@ -1,0 +1,1 @@
+"""What lies on this computer: the Python that runs networks, weights, prepared networks; installed and removed."""
