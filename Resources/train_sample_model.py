@@ -3,12 +3,14 @@
     python Resources/train_sample_model.py all --work /tmp/sample --minutes 85
     python Resources/train_sample_model.py all --work /tmp/wide --minutes 120 --wide
 
-run the steps `generate`, `plan` (not of the wide one), `train`, `export` and `evaluate`, each of which can also be run
-alone. The small sample is trained by nnU-Net itself. The wide one has the features of nnU-Net's own networks; it grows
-out of the small one and is trained further, in bfloat16 where the processor multiplies it. Times on two CPU cores:
-generate 5 min (4 s a phantom; 20 min for the wide one), plan (fingerprint, plan, preprocessing) 5 min, train as long as
-`--minutes` says, export at once, evaluate 30 s a phantom. An interrupted training goes on from where it was last saved
-when `train` is run again, and one that ended when it is run with more minutes.
+run the steps `generate`, `plan` (not of the wide one), `train`, `export`, `levels` and `evaluate`, each of which can
+also be run alone. `levels` writes what is known of the sample's compressed levels beside it; train those further
+beforehand with `tuckerseg prepare --model sample --minutes 60`. The small sample is trained by nnU-Net itself. The wide
+one has the features of nnU-Net's own networks; it grows out of the small one and is trained further, in bfloat16 where
+the processor multiplies it. Times on two CPU cores: generate 5 min (4 s a phantom; 20 min for the wide one), plan
+(fingerprint, plan, preprocessing) 5 min, train as long as `--minutes` says, export at once, evaluate 30 s a phantom. An
+interrupted training goes on from where it was last saved when `train` is run again, and one that ended when it is run
+with more minutes.
 
 The phantoms of training, validation and test have different seeds: see `TuckerSegLib/volumes/phantoms/seeds.py`.
 
@@ -26,6 +28,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from sample_training import SMALL, WIDE, small  # noqa: E402
 from sample_training.evaluation import evaluate, evaluate_on_two_cores  # noqa: E402
+from sample_training.levels import ship  # noqa: E402
 
 __all__ = ["evaluate"]
 
@@ -38,6 +41,7 @@ def small_steps(work: Path, minutes: float, model: Path) -> dict[str, Callable[[
         "plan": lambda: small.plan(work),
         "train": lambda: small.train(work, minutes),
         "export": lambda: small.export(work, model),
+        "levels": lambda: ship(model),
         "evaluate": lambda: evaluate_on_two_cores(model),
     }
 
@@ -51,13 +55,14 @@ def wide_steps(work: Path, minutes: float, rate: float | None, model: Path) -> d
         "plan": lambda: None,
         "train": lambda: wide.train(work, minutes, rate or wide.LEARNING_RATE),
         "export": lambda: wide.export(work, model),
+        "levels": lambda: ship(model),
         "evaluate": lambda: evaluate_on_two_cores(model),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("step", choices=["all", "generate", "plan", "train", "export", "evaluate"])
+    parser.add_argument("step", choices=["all", "generate", "plan", "train", "export", "levels", "evaluate"])
     parser.add_argument("--wide", action="store_true", help="the wide sample instead of the small one")
     parser.add_argument("--work", type=Path, default=Path("sample_training_data"), help="where the data go")
     parser.add_argument("--minutes", type=float, default=85, help="how long to train")
