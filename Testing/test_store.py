@@ -1,12 +1,13 @@
 """What is kept on disk: whole or not at all, bounded, and cleared of what killed processes left, not of what lives."""
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from support.paths import ROOT
 
 from TuckerSegLib import store as store_module
-from TuckerSegLib.store import LruFolder, Store
+from TuckerSegLib.errors import InputError
+from TuckerSegLib.store import CHOICES_VARIABLE, LruFolder, Store
 
 WRITER = """
 import sys, time
@@ -167,3 +169,64 @@ def test_a_store_opens_what_was_kept_before(tmp_path: Path) -> None:
 
 def file_of(cache: Path, key: str) -> Path:
     return cache / "engines" / hashlib.sha256(key.encode()).hexdigest()
+
+
+def test_a_choice_is_made_once_and_outlives_the_clearing(tmp_path: Path) -> None:
+    assert Store(tmp_path).choice("which") is None
+    assert Store(tmp_path).choose("which", {"winner": "a"}) == {"winner": "a"}
+    assert Store(tmp_path).choose("which", {"winner": "b"}) == {"winner": "a"}, "another process was first"
+
+    Store(tmp_path).clear()
+
+    store = Store(tmp_path)
+    assert store.choice("which") == {"winner": "a"}
+    assert store.chosen == {"which": {"winner": "a"}}
+    assert store.forget_choices() > 0
+    assert Store(tmp_path).choice("which") is None
+
+
+def test_processes_that_choose_at_once_agree(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from TuckerSegLib.store import Store\n"
+        "print(Store(Path(sys.argv[1])).choose('which', {'winner': sys.argv[2]})['winner'])"
+    )
+    run = [sys.executable, "-c", program, str(tmp_path)]
+    started = [subprocess.Popen([*run, name], stdout=subprocess.PIPE, text=True, cwd=ROOT) for name in "abcd"]
+
+    winners = [process.communicate(timeout=120)[0].strip() for process in started]
+
+    assert len(set(winners)) == 1 and winners[0] in "abcd"
+
+
+@pytest.mark.parametrize("wrapped", [dict, lambda found: {"choices": found}, lambda found: {"segmentations": [found]}])
+def test_choices_in_a_file_hold_before_those_of_this_computer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: Callable[[object], object]
+) -> None:
+    file = tmp_path / "choices.json"
+    file.write_text(json.dumps(wrapped({"which": {"winner": "pinned"}})))
+    Store(tmp_path).choose("which", {"winner": "here"})
+    monkeypatch.setenv(CHOICES_VARIABLE, str(file))
+
+    assert Store(tmp_path).choice("which") == {"winner": "pinned"}
+    assert Store(tmp_path).choice("another") is None
+
+
+def test_choices_that_a_file_lacks_are_said_to_be_made_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "choices.json").write_text('{"which": {"winner": "pinned"}}')
+    monkeypatch.setenv(CHOICES_VARIABLE, str(tmp_path / "choices.json"))
+
+    assert Store(tmp_path).choose("another", {"winner": "here"}) == {"winner": "here"}
+    assert "do not hold for all of this run" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "7", '{"which": 7}', '{"choices": 7}', "[" * 100_000, None])
+def test_a_file_without_choices_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "choices.json").write_text(content)
+    monkeypatch.setenv(CHOICES_VARIABLE, str(tmp_path / "choices.json"))
+    with pytest.raises(InputError, match=r"choices\.json, which TUCKERSEG_CHOICES names, holds no choices"):
+        Store(tmp_path).choice("which")

@@ -76,7 +76,10 @@ def test_segment_writes_what_it_says_it_wrote(run: Run, workplace: Path) -> None
     said, said_again = json.loads(first.stdout), json.loads(again.stdout)
     assert (said["cache"], said_again["cache"]) == ("miss", "hit")
     assert (said["engine"], said["policy"]["factor"]) == ("torch", 0.5)
-    assert set(said["seconds"]) == {"load", "preprocess", "predict", "postprocess"} and said["peak_memory_bytes"] > 1e7
+    assert (
+        set(said["seconds"]) == {"load", "preprocess", "predict", "check", "postprocess"}
+        and said["peak_memory_bytes"] > 1e7
+    )
     image, out, twice = (sitk.ReadImage(str(workplace / f"{n}.nii.gz")) for n in ("ct", "out", "again"))
     assert out.GetSize() == image.GetSize() and out.GetSpacing() == image.GetSpacing()
     labels = sitk.GetArrayFromImage(out)
@@ -92,11 +95,24 @@ def test_a_compressed_file_segments_like_the_level_it_holds(run: Run, workplace:
     report = json.loads(made.stdout)
     assert report["parameters"] < report["parameters_before"] and report["multiply_adds"] > 0
     here = ("--engine", "torch", "--in-process")
-    run("segment", "ct.nii.gz", "level.nrrd", "--model", "model", "--factor", "0.5", *here)
+    run("segment", "ct.nii.gz", "level.nrrd", "--model", "model", "--factor", "0.5", "--exact-ranks", *here)
     shared = run("segment", "ct.nii.gz", "shared.nrrd", "--model", "small.tuckerseg", *here)
     assert shared.returncode == 0, shared.stderr
     level, other = (sitk.GetArrayFromImage(sitk.ReadImage(str(workplace / n))) for n in ("level.nrrd", "shared.nrrd"))
     assert np.array_equal(level, other)
+
+
+def test_a_poor_result_is_warned_of_and_a_promise_is_kept(run: Run) -> None:
+    asked = ("--model", "model", "--factor", "0.05", "--engine", "torch", "--json", "--in-process")
+    poor = run("segment", "ct.nii.gz", "poor.nii.gz", *asked)
+    told = json.loads(poor.stdout)
+    assert told["agreement"]["poor"] and told["agreement"]["expected"] < 0.9
+    assert "may be wrong" in poor.stderr and "may be wrong" in told["warnings"][0]
+    kept = json.loads(run("segment", "ct.nii.gz", "kept.nii.gz", *asked, "--at-least", "0.95").stdout)
+    assert kept["agreement"]["low"] >= 0.95 and not kept["warnings"]
+    assert kept["agreement"]["patches_of_the_original"] > told["agreement"]["patches_of_the_original"]
+    refused = run("segment", "ct.nii.gz", "no.nii.gz", *asked, "--at-least", "1.5")
+    assert refused.returncode == 2 and "choose one up to 1" in refused.stderr
 
 
 def test_levels_lists_the_nine_published_ones(run: Run) -> None:
@@ -189,7 +205,8 @@ def test_several_scans_go_into_a_folder_and_a_bad_one_is_told(run: Run, workplac
     shutil.copy(workplace / "ct.nii.gz", workplace / "second.nii.gz")
     scans = ("ct.nii.gz", "nan.nrrd", "second.nii.gz")
     done = run("segment", *scans, "cohort", "--model", "model", "--factor", "0.5", "--suffix", ".nii.gz", "--json")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "nan.nrrd" in done.stderr, done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert done.returncode == 2 and len(errors) == 1 and "nan.nrrd" in errors[0], done.stderr
     said = json.loads(done.stdout)
     assert [Path(one["output"]).name for one in said["segmentations"]] == ["ct.nii.gz", "second.nii.gz"]
     assert said["segmentations"][1]["cache"] == "hit" and [one["input"] for one in said["failed"]] == ["nan.nrrd"]
@@ -211,8 +228,12 @@ def test_what_the_worker_refuses_is_one_line(run: Run) -> None:
     assert "outside" in refused.stderr
 
 
-def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) -> None:
-    make_folder(workplace / "slow", features=(16, 16, 32), patch_size=(32, 32, 32))
+@mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_ctrl_c_or_a_closed_terminal_ends_the_run_and_its_worker_and_writes_nothing(
+    workplace: Path, number: str
+) -> None:
+    if not (workplace / "slow").exists():
+        make_folder(workplace / "slow", features=(16, 16, 32), patch_size=(32, 32, 32))
     write_image(workplace / "large.nrrd", np.random.default_rng(0).normal(0, 300, (256, 256, 256)).astype(np.int16))
     slow = next((workplace / "slow").rglob("plans.json")).parent
     command = [*COMMAND, "segment", "large.nrrd", "large.nii.gz", "--model", str(slow), "--engine", "torch"]
@@ -229,8 +250,10 @@ def test_ctrl_c_ends_the_run_and_its_worker_and_writes_nothing(workplace: Path) 
     while not (workers := psutil.Process(running.pid).children()) and time.monotonic() < deadline:
         time.sleep(0.1)
     time.sleep(2)
-    running.send_signal(signal.SIGINT)
+    before = set(workplace.iterdir())
+    running.send_signal(getattr(signal, number))
     said = running.communicate(timeout=60)[1]
+    assert set(workplace.iterdir()) == before
     assert (running.returncode, said) == (130, "Cancelled: nothing was written.\n")
     assert not (workplace / "large.nii.gz").exists()
     assert workers and not psutil.wait_procs(workers, timeout=20)[1]

@@ -21,7 +21,6 @@ from TuckerSegLib.engines.fused.arithmetic import Arithmetic
 from TuckerSegLib.engines.fused.compiled import kernels, llvm
 from TuckerSegLib.engines.fused.compiled.arithmetic import Compiled
 from TuckerSegLib.engines.fused.compiled.winograd import Winograd, suits_winograd
-from TuckerSegLib.engines.fused.convolution import Fastest, OneDnn
 from TuckerSegLib.engines.fused.fused_block import FusedBlock, WideNorm, moments, spread
 from TuckerSegLib.engines.fused.plain import Plain
 from TuckerSegLib.engines.fused.rewriting import rewritten
@@ -433,23 +432,19 @@ def test_winograds_algorithm_is_for_plain_convolutions_of_three_taps_only(other:
     assert not suits_winograd(nn.Conv2d(16, 16, **plain))
 
 
-@needs_onednn
 @pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
-@pytest.mark.parametrize("slow", [OneDnn, Winograd])
-def test_a_convolution_runs_as_what_was_faster_at_it(slow: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = nn.Conv3d(16, 16, 3, padding=1).requires_grad_(False)
-    forward = slow.forward
+def test_load_does_not_decide_how_a_convolution_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers would differ in their last bits from day to day, and with them labels at borders of structures."""
+    network = nn.Sequential(nn.Conv3d(16, 16, 3, padding=1)).requires_grad_(False)
+    forward, x = Winograd.forward, torch.randn(1, 16, 9, 8, 10)
+    expected = rewritten(network)(x)
 
-    def held_up(self: nn.Module, x: Tensor) -> Any:
+    def held_up(self: Winograd, x: Tensor) -> Any:
         time.sleep(0.05)
         return forward(self, x)
 
-    monkeypatch.setattr(slow, "forward", held_up)
-    fastest = Fastest(layer)
-    x = torch.randn(1, 16, 9, 8, 10)
-
-    assert relative_error(fastest(x), copy.deepcopy(layer).double()(x.double())) < CLOSE
-    assert not isinstance(fastest.form, slow)
+    monkeypatch.setattr(Winograd, "forward", held_up)
+    assert torch.equal(rewritten(network)(x), expected)
 
 
 @pytest.mark.skipif(not llvm.available(), reason="llvmlite is not installed")
@@ -462,7 +457,7 @@ def test_winograds_algorithm_needs_no_onednn(monkeypatch: pytest.MonkeyPatch) ->
 
     made = rewritten(network)
 
-    assert sum(isinstance(module, Fastest) for module in made.modules()) == 2
+    assert sum(isinstance(module, Winograd) for module in made.modules()) == 2
     assert relative_error(made(x), copy.deepcopy(network).double()(x.double())) < CLOSE
 
 

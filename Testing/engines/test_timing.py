@@ -6,11 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
 from TuckerSegLib.engines import fastest
-from TuckerSegLib.engines.fused.compiled.winograd import Winograd
-from TuckerSegLib.engines.fused.convolution import Algorithms, OneDnn
 from TuckerSegLib.engines.layer_times import LayerTimes
 from TuckerSegLib.engines.timing import processor, stopwatch
 from TuckerSegLib.store import Store
@@ -86,7 +83,7 @@ def test_times_and_choices_do_not_depend_on_the_computers_name(tmp_path: Path, m
     store = Store(tmp_path)
 
     def keys() -> tuple[str, ...]:
-        return LayerTimes(store)._key, fastest._circumstances(fastest.engines(store)), Algorithms(store)._key
+        return LayerTimes(store)._key, fastest._circumstances(fastest.engines(store))
 
     monkeypatch.setattr("platform.node", lambda: "laptop.clinic.example")
     monkeypatch.setattr("socket.gethostname", lambda: "laptop.clinic.example")
@@ -101,7 +98,7 @@ def test_times_and_choices_are_for_one_processor(change: str, tmp_path: Path, mo
     store = Store(tmp_path)
 
     def keys() -> tuple[str, ...]:
-        return LayerTimes(store)._key, fastest._circumstances(fastest.engines(store)), Algorithms(store)._key
+        return LayerTimes(store)._key, fastest._circumstances(fastest.engines(store))
 
     before = keys()
     if change == "processor":
@@ -121,21 +118,6 @@ def test_a_processor_has_a_name_on_every_system(platform: str, monkeypatch: pyte
         assert processor.name()
     finally:
         processor.name.cache_clear()
-
-
-def test_a_convolution_runs_by_the_same_algorithm_on_another_day(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("llvmlite")
-    layer = nn.Conv3d(16, 16, 3, padding=1).requires_grad_(False)
-    forms, x = (OneDnn(layer), Winograd(layer)), torch.randn(1, 16, 4, 8, 8)
-    for winner in forms:
-        store = Store(tmp_path / type(winner).__name__)
-        monkeypatch.setattr("TuckerSegLib.engines.fused.convolution._faster", lambda *_, winner=winner: winner)
-        assert Algorithms(store).faster(layer, *forms, x) is winner
-
-        monkeypatch.setattr("TuckerSegLib.engines.fused.convolution._faster", lambda *_: pytest.fail("tried again"))
-        assert Algorithms(store).faster(layer, *forms, x) is winner
 
 
 def test_two_processes_that_measure_at_once_keep_what_the_first_wrote_down(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_was_measured_is_not_measured_again(
     model: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = tuned(model, Relative(0.3), LayerTimes(Store(tmp_path)))
-    monkeypatch.setattr("TuckerSegLib.engines.layer_times.FusedEngine", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr("TuckerSegLib.engines.timing.bench.Bench.prepared", lambda *_: pytest.fail("measured again"))
 
     assert tuned(model, Relative(0.3), LayerTimes(Store(tmp_path))) == first
 

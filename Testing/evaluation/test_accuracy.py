@@ -268,7 +268,7 @@ def test_the_agreement_that_was_expected_is_shown_beside_the_one_that_was_found(
     assert original["expected_agreement"] == 1
     cache = Cache(tmp_path / "cache")
     for row in rows[:2]:
-        told = agreement.known(model, Relative(row["factor"]).settings, cache)
+        told = agreement.Expectations(model, cache).known(Relative(row["factor"]).settings)
         assert told is not None and row["expected_agreement"] == told.agreement, "what the slider shows"
     errors = [abs(row["expected_agreement"] - row["agreement"]) for row in rows]
     whole = json.loads((tmp_path / "out" / "results.json").read_text())

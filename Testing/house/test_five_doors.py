@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import slicerhost
+from support.panel import use_this_python
 from support.paths import ROOT
 from support.trained_folders import make_folder
 
@@ -57,6 +58,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Door]]:
     client, host = tuckerseg.Client(), slicerhost.start()
+    use_this_python()
     module = host.load_module(ROOT / "TuckerSeg" / "TuckerSeg.py")
     output = tmp_path_factory.mktemp("output") / "ct.nii.gz"
 

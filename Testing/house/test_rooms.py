@@ -16,14 +16,17 @@ ROOT = Path(__file__).parents[2]
 LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
 
 FLOORS = (
-    {"errors", "store", "threads"},
+    {"errors", "renaming", "store", "threads", "version"},
     {"progress", "volumes", "decomposition"},
     {"models"},
     {"engines", "inference"},
+    {"training"},
     {"segmentation"},
-    {"training", "worker"},
+    {"worker", "words"},
     {"evaluation"},
+    {"cohorts"},
     {"the front door"},
+    {"app"},
     {"cli"},
 )
 
@@ -190,3 +193,9 @@ def test_packages_import_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """The second one would not be run: pytest takes it for the first."""
+    names = [path.name for path in (ROOT / "Testing").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -13,9 +13,11 @@ from support.trained_folders import make_folder
 from torch import Tensor, nn
 
 from TuckerSegLib.errors import Cancelled
-from TuckerSegLib.inference.check.checking import Checked, Original, Wanted
+from TuckerSegLib.inference.check.checked import Checked
+from TuckerSegLib.inference.check.checking import Wanted
 from TuckerSegLib.inference.check.expected_dice import expected_dice, known
-from TuckerSegLib.inference.check.learning import learnt
+from TuckerSegLib.inference.check.learning import examples, learnt
+from TuckerSegLib.inference.check.original import Original
 from TuckerSegLib.inference.check.reliability import CLASSES, Reliability, doubt
 from TuckerSegLib.inference.check.sureness import Sureness, label_count, sureness
 from TuckerSegLib.inference.head import Head, split
@@ -70,13 +72,16 @@ def checked(
 ) -> tuple[Labels, Checked]:
     wanted = Wanted(options.pop("reliability", Reliability.unknown(label_count(model))), at_least)
     original = options.pop("original", Original(networks(model)))
-    labels, found, _ = predict_checked(model, networks(model, amount), image, original, wanted, device=CPU, **options)
+    labels, found, _ = predict_checked(
+        model, networks(model, amount), image, lambda _: original, wanted, device=CPU, **options
+    )
     return labels, found
 
 
 def reliability(model: TrainedModel, amount: float) -> Reliability:
     """Of the level on another image."""
-    return learnt(model, networks(model, amount), None, Original(networks(model)), [volume(seed=1)], device=CPU)
+    known = examples(model, Original(networks(model)), [volume(seed=1)], device=CPU)
+    return learnt(model, Original(networks(model, amount)), known, device=CPU).reliability
 
 
 MODELS: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
@@ -148,7 +153,7 @@ def test_a_scan_of_two_patches_is_trusted_where_the_level_is_known_to_be_good(mo
 def test_heads_may_be_off(model: TrainedModel) -> None:
     (level_trunk, level_head), (trunk, head) = (split(networks(model, amount)[0]) for amount in (0.05, 0.0))
     labels, found, _ = predict_checked(
-        model, [level_trunk], volume(), Original([trunk], head), Wanted(Reliability.unknown(6)),
+        model, [level_trunk], volume(), lambda _: Original([trunk], head), Wanted(Reliability.unknown(6)),
         device=CPU, head=level_head,
     )  # fmt: skip
     whole, with_heads = checked(model, 0.05, volume())

@@ -20,7 +20,7 @@ from TuckerSegLib.decomposition.policies import RankPolicy, Relative
 from TuckerSegLib.decomposition.tucker import Ranks, TuckerConv
 from TuckerSegLib.errors import ModelError
 from TuckerSegLib.inference.head import Head, split
-from TuckerSegLib.inference.labels import labels_of
+from TuckerSegLib.inference.labelling.labels import labels_of
 from TuckerSegLib.inference.predict import predict
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel

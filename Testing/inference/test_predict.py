@@ -27,12 +27,15 @@ from support.trained_folders import make_folder
 from torch import Tensor, nn
 
 from TuckerSegLib.errors import Cancelled, InputError, ModelError
-from TuckerSegLib.inference.labels import labels_of
+from TuckerSegLib.inference.labelling.labels import labels_of
 from TuckerSegLib.inference.orientation import read, spacing_as_written
 from TuckerSegLib.inference.predict import predict
+from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Event, Progress
+from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 pytestmark = pytest.mark.filterwarnings("ignore:Detected old nnU-Net", "ignore:Network class", "ignore::RuntimeWarning")
@@ -99,12 +102,14 @@ def volume_of(files: list[Path]) -> Volume:
     )
 
 
-def nnunets_labels(folder: Path, files: list[Path], folds: tuple[int | str, ...] | None) -> npt.NDArray[np.generic]:
+def nnunets_labels(
+    folder: Path, files: list[Path], folds: tuple[int | str, ...] | None, **options: Any
+) -> npt.NDArray[np.generic]:
     """What nnU-Net itself writes for these files."""
-    predictor = nnUNetPredictor(device=CPU, allow_tqdm=False)
+    predictor = nnUNetPredictor(device=CPU, allow_tqdm=False, **options)
     predictor.initialize_from_trained_model_folder(str(folder), folds)
     predictor.dataset_json["file_ending"] = "".join(files[0].suffixes)
-    output = files[0].parent / "nnunet"
+    output = files[0].parent / f"nnunet{len(options)}{options}"
     output.mkdir()
     predictor.predict_from_files_sequential([[str(file) for file in files]], [str(output / "case")])
     labels: npt.NDArray[np.generic] = sitk.GetArrayFromImage(sitk.ReadImage(str(next(output.glob("case.*")))))
@@ -172,6 +177,31 @@ def test_the_labels_are_nnunets_own(tmp_path: Path, name: str) -> None:
     assert labels.dtype == np.uint8 and labels.flags.c_contiguous
     assert len(np.unique(labels)) > 2, "a label map that could tell a difference"
     np.testing.assert_array_equal(labels, nnunets_labels(folder, files, folds))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"step": 0.25}, {"tile_step_size": 0.25}),
+        ({"step": 1.0}, {"tile_step_size": 1.0}),
+        ({"mirroring": False}, {"use_mirroring": False}),
+        ({"mirroring": True}, {"use_mirroring": True}),
+    ],
+)
+def test_step_and_mirroring_are_nnunets(tmp_path: Path, ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    folder = make_folder(tmp_path, mirroring=(0, 1))
+    files = Phantom((20, 24, 28)).write(tmp_path, 1)
+    request = Request(str(folder), device="cpu", engine="torch", **ours)
+    labels = Session(Cache(tmp_path / "cache")).segment(volume_of(files), request).label_map.labels
+    np.testing.assert_array_equal(labels, nnunets_labels(folder, files, None, **theirs))
+    asked_otherwise = nnunets_labels(folder, files, None, use_mirroring=not request.mirroring, tile_step_size=0.5)
+    assert (labels != asked_otherwise).any(), "a label map that could tell a difference"
+
+
+@pytest.mark.parametrize("step", [0.0, -0.5, 1.5])
+def test_step_outside_its_range_is_refused(step: float) -> None:
+    with pytest.raises(InputError, match="lies outside"):
+        Request(step=step)
 
 
 @pytest.mark.slow

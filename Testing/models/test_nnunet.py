@@ -206,13 +206,27 @@ def test_missing_folds_and_checkpoints(folder: Path) -> None:
     assert "No fold was asked for" in complaint(folder, [])
     best = folder / "fold_0" / "checkpoint_best.pth"
     (folder / "fold_0" / "checkpoint_final.pth").rename(best)
-    for folds in None, [0]:
-        assert "ask for checkpoint_best.pth" in complaint(folder, folds)
+    assert "ask for checkpoint_best.pth" in complaint(folder, checkpoint="checkpoint_final.pth")
     assert len(open_folder(folder, checkpoint="checkpoint_best.pth").load_weights()) == 1
     best.unlink()
     assert "finish the training" in complaint(folder)
     shutil.rmtree(folder / "fold_0")
     assert "There is no fold in" in complaint(folder)
+
+
+def test_the_best_checkpoint_is_used_where_no_training_came_to_its_end(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path, folds=(0, 1))
+    final, other = (folder / f"fold_{fold}" / "checkpoint_final.pth" for fold in (0, 1))
+    whole = open_folder(folder)
+    for file in final, other:
+        shutil.copy(file, file.with_name("checkpoint_best.pth"))
+    other.unlink()
+    assert (open_folder(folder).remark, len(open_folder(folder).load_weights())) == ("", 1)
+    final.unlink()
+    model = open_folder(folder)
+    assert model.fingerprint == whole.fingerprint
+    assert "checkpoint_best.pth is used" in model.remark
+    assert str(folder) in model.remark
 
 
 def test_plans_that_lack_the_configuration(folder: Path) -> None:
@@ -230,8 +244,11 @@ def test_labels_without_background(folder: Path) -> None:
     assert "Background" in complaint(folder)
 
 
-def test_a_cascade_is_not_supported(tmp_path: Path) -> None:
-    assert "cascade" in complaint(make_folder(tmp_path, configuration="3d_cascade_fullres"))
+def test_a_cascade_needs_its_first_stage(tmp_path: Path) -> None:
+    second = make_folder(tmp_path, configuration="3d_cascade_fullres", labels=3)
+    assert "copy the folder nnUNetTrainerNoMirroring__nnUNetPlans__3d_lowres beside it" in complaint(second)
+    edit(second, "plans.json", lambda plans: plans["configurations"]["3d_cascade_fullres"].update(previous_stage=".."))
+    assert "second stage of a cascade" in complaint(second)
 
 
 def test_a_trainer_with_its_own_architecture_is_named(folder: Path) -> None:
@@ -279,6 +296,6 @@ def test_hostile_plans_do_not_run(folder: Path, layer: str) -> None:
 
 def test_mirroring_along_an_axis_that_is_not_there(folder: Path) -> None:
     edit_checkpoint(folder, inference_allowed_mirroring_axes=(3,))
-    assert "axis 3" in complaint(folder)
+    assert "axes[0] is 3 where a whole number from 0 to 2 belongs" in complaint(folder)
     edit_checkpoint(folder, inference_allowed_mirroring_axes=())
     assert open_folder(folder).mirror_axes is None

@@ -12,7 +12,7 @@ from support.paths import ROOT
 
 from TuckerSegLib.errors import ModelError
 from TuckerSegLib.models import sample
-from TuckerSegLib.models.sample import sample_model_folder
+from TuckerSegLib.models.sample import SAMPLE, SMALL_SAMPLE, sample_model_folder
 from TuckerSegLib.volumes.phantoms.phantom import Phantom, phantom
 from TuckerSegLib.volumes.phantoms.seeds import SAMPLE_TEST, TESTS, TRAINING
 from TuckerSegLib.volumes.phantoms.tissues import LABELS
@@ -120,11 +120,31 @@ def test_making_a_phantom_writes_no_file(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(tmp_path.iterdir())
 
 
-def test_the_model_folder_is_an_ordinary_small_nnunet_folder() -> None:
-    folder = sample_model_folder()
+@pytest.mark.parametrize(("name", "most"), [(SAMPLE, 35e6), (SMALL_SAMPLE, 6e6)])
+def test_the_model_folders_are_ordinary_nnunet_folders_and_small(name: str, most: float) -> None:
+    folder = sample_model_folder(name)
     assert (folder / "dataset.json").is_file()
-    assert (folder / "fold_0" / "checkpoint_final.pth").is_file()
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 25e6
+    assert (folder / "fold_0" / "checkpoint_final.pth").stat().st_size <= most
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= most + 35e6
+
+
+@pytest.mark.parametrize("name", [SAMPLE, SMALL_SAMPLE])
+def test_nobody_waits_for_the_levels_of_a_sample(name: str, tmp_path: Path) -> None:
+    """They come with it: no phantom is made, nothing is timed, and nothing is fitted."""
+    pytest.importorskip("nnunetv2")
+    from TuckerSegLib.engines.fastest import choice
+    from TuckerSegLib.models.cache import Cache
+    from TuckerSegLib.models.opening import open_model
+    from TuckerSegLib.segmentation.slider.calibrations import Calibrations
+    from TuckerSegLib.segmentation.slider.positions import known_positions
+    from TuckerSegLib.store import Store
+
+    calibrations = Calibrations(open_model(name), Cache(tmp_path))
+    learnt = calibrations.learnt()
+    positions = known_positions(open_model(name), learnt, choice("fused", "cpu", Store(tmp_path)))
+    assert positions and [position.factor for position in positions][:3] == [1.0, 0.9, 0.7]
+    ready = [one.ranks for one in learnt.trained]
+    assert all(position.ranks in ready for position in positions if position.ranks)
 
 
 def test_a_missing_model_is_said_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +161,7 @@ def dice_on(seeds: range) -> float:
     assert spec and spec.loader
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return float(module.evaluate(sample_model_folder(), seeds))
+    return float(module.evaluate(sample_model_folder(SMALL_SAMPLE), seeds))
 
 
 def test_the_model_knows_a_phantom_it_never_saw() -> None:

@@ -129,6 +129,8 @@ class Server:
         request.send_response(status)
         request.send_header("ETag", self.etag)
         request.send_header("Content-Length", str(len(body) - start))
+        if status == 206:
+            request.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         request.end_headers()
         end = self.cut_at.pop(0) if self.cut_at else len(body)
         request.wfile.write(body[start:end])

@@ -1,13 +1,16 @@
 """The panel in an empty scene, with a small model chosen; the host is one for each file."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import slicerhost
-from support.panel import MANY, MODULE, PATIENCE, STRUCTURES, add_volume, parameters
+from support.panel import MANY, MODULE, PATIENCE, STRUCTURES, add_volume, parameters, use_this_python
 from support.trained_folders import make_folder
+
+from TuckerSegLib.worker.tasks import tasks
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +25,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("TUCKERSEG_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("TOTALSEG_WEIGHTS_PATH", str(tmp_path_factory.mktemp("weights")))
         running = slicerhost.start()
+        use_this_python()
         yield running
         running.quit()
 
@@ -33,8 +37,8 @@ def loaded(host: Any) -> Iterator[Any]:
 
 @pytest.fixture
 def remembered(monkeypatch: pytest.MonkeyPatch, loaded: Any) -> dict[str, str]:
-    """The application's settings, empty at first."""
-    kept: dict[str, str] = {}
+    """The application's settings: its own Python runs the worker, and TotalSegmentator's tasks are known."""
+    kept = {"TuckerSeg/Python": "slicer", "TuckerSeg/Tasks": json.dumps(tasks())}
     monkeypatch.setattr("TuckerSegPanel.choices.settings.read", lambda name: kept.get(name, ""))
     monkeypatch.setattr("TuckerSegPanel.choices.settings.write", kept.__setitem__)
     return kept

@@ -16,7 +16,7 @@ class TestScene:
         host.drag(panel.ui.levelSlider, 6)
         host.click(panel.ui.advancedCollapsibleButton)
         host.choose(panel.ui.deviceSelector, "CPU")
-        host.click(panel.ui.standardNamesCheckBox)
+        parameters(panel).standard_names = False
         chosen = parameters(panel).model
         host.save_scene(tmp_path / "scene.mrml")
         host.close_scene()
@@ -25,7 +25,7 @@ class TestScene:
         assert panel.ui.inputSelector.currentNode().GetName() == "CT"
         assert panel.ui.levelSlider.value == 6
         assert panel.ui.deviceSelector.currentText == "CPU"
-        assert panel.ui.standardNamesCheckBox.checked
+        assert not panel.ui.standardNamesCheckBox.checked
         assert parameters(panel).model == chosen
         host.click(panel.ui.advancedCollapsibleButton)
 
@@ -83,13 +83,36 @@ class TestModels:
         panel.widget.panel.model.browse_folder()
         assert parameters(panel).model == model
         titles = [panel.ui.modelSelector.itemText(index) for index in range(panel.ui.modelSelector.count)]
-        assert titles[:3] == ["Sample: torso CT", "Phantom (3d_fullres)", "total (to be downloaded)"]
+        assert titles[:4] == [
+            *("Sample: torso CT", "Small sample: torso CT"),
+            *("Phantom (3d_fullres)", "total (to be downloaded)"),
+        ]
 
     def test_total_segmentator_is_found(self, panel: Any, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
         installed_models = part("choices.models").installed_models
 
         monkeypatch.setenv("TOTALSEG_WEIGHTS_PATH", str(Path(model).parents[1]))
-        assert [found.key for found in installed_models()] == ["sample", model]
+        assert [found.key for found in installed_models()] == ["sample", "sample-small", model]
+
+    def test_further_models_segment_in_the_same_run(
+        self, host: Any, panel: Any, model: str, remembered: dict[str, str]
+    ) -> None:
+        """They are ticked in the menu, said below the model, and a model that becomes the first is none of them."""
+        part("choices.models").remember(Path(model))
+        panel.widget.panel.model.fill()
+        further, chosen = panel.widget.panel.model.further, parameters(panel)
+        chosen.model = "sample-small"
+        further.aboutToShow.emit()
+        actions = {action.text: action for action in further.actions()}
+        assert "Small sample: torso CT" not in actions
+        actions["Phantom (3d_fullres)"].trigger()
+        assert panel.widget.panel.choices.request.also == (model,)
+        assert panel.ui.alsoLabel.text == "and Phantom (3d_fullres)" and panel.ui.alsoLabel.visible
+        further.aboutToShow.emit()
+        assert [action.text for action in further.actions() if action.checked] == ["Phantom (3d_fullres)"]
+        assert set(STRUCTURES) < set(part("choices.models").structures_of_all(chosen.models))
+        host.choose(panel.ui.modelSelector, "Phantom (3d_fullres)")
+        assert chosen.also == () and not panel.ui.alsoLabel.visible
 
     def test_costs_of_the_level_are_told(self, host: Any, panel: Any) -> None:
         host.drag(panel.ui.levelSlider, 5)
@@ -104,6 +127,15 @@ class TestModels:
 
         assert parameters(panel).fit_to_scan
         assert panel.widget.panel.choices.request.fit_to_scan
+
+    def test_an_accuracy_to_reach_is_remembered_and_asked_for(self, panel: Any) -> None:
+        assert not panel.ui.atLeastSpinBox.enabled
+        panel.ui.atLeastCheckBox.checked = True
+        assert parameters(panel).at_least == 0.98
+        panel.ui.atLeastSpinBox.value = 0.95
+        assert panel.widget.panel.choices.request.at_least == 0.95
+        panel.ui.atLeastCheckBox.checked = False
+        assert panel.widget.panel.choices.request.at_least is None
 
     def test_agreement_on_phantoms_is_called_that(self, host: Any, panel: Any, model: str) -> None:
         host.drag(panel.ui.levelSlider, 5)

@@ -19,6 +19,38 @@ from support.panel import (
 pytestmark = pytest.mark.skipif(bool(slicerhost.missing_libraries()), reason=slicerhost.missing_libraries())
 
 
+class TestImproving:
+    def test_the_worker_is_asked_and_what_was_known_of_the_levels_is_asked_anew(
+        self, host: Any, panel: Any, model: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The training itself takes minutes: the worker is given another job in its place."""
+        asked: list[tuple[str, dict[str, Any]]] = []
+        call = panel.logic.client.call
+
+        def recorded(method: str, **arguments: Any) -> Any:
+            asked.append((method, arguments))
+            return call("levels", model=model) if method == "prepare" else call(method, **arguments)
+
+        monkeypatch.setattr(panel.logic.client, "call", recorded)
+        remember(panel, model, [1.0, 0.5])
+        host.drag(panel.ui.levelSlider, 3)
+        assert "unknown" not in panel.ui.expectedLabel.text
+        host.click(panel.ui.improvingCollapsibleButton)
+        panel.ui.minutesSpinBox.value = 2
+        host.click(panel.ui.improveButton)
+        assert not panel.ui.improveButton.enabled and panel.ui.applyButton.text == "Cancel"
+        assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
+        assert panel.ui.statusLabel.text == "All levels were improved for 2 minutes"
+        assert asked[0] == ("prepare", {"model": model, "minutes": 2})
+        assert ("levels", {"model": model}) in asked[1:]
+        assert "Time unknown, agreement unknown" in panel.ui.expectedLabel.text
+        host.click(panel.ui.improvingCollapsibleButton)
+
+    def test_a_compressed_model_cannot_be_improved(self, panel: Any) -> None:
+        parameters(panel).model = "/elsewhere/small.tuckerseg"
+        assert not panel.ui.improveButton.enabled and not panel.ui.minutesSpinBox.enabled
+
+
 class TestMeasuring:
     def test_measuring_fills_the_line(self, host: Any, panel: Any) -> None:
         host.choose(panel.ui.inputSelector, add_volume())

@@ -1,5 +1,6 @@
 """TotalSegmentator's weights from the panel: what is asked, what the worker is told, and that nothing is a dead end."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,18 @@ def test_licensed_weights_ask_for_the_number_and_name_the_terms(
 
 
 def test_every_task_that_is_not_here_leads_somewhere(panel: Any, host: Any, asked: list[Any]) -> None:
-    from TuckerSegLib.models.totalsegmentator.tasks import task, task_names
-
-    for name in task_names():
+    known = part("choices.tasks").known()
+    for task in known:
         host.answer_next("aca_12345")
-        panel.widget.panel.weights.offer(task(name))
+        panel.widget.panel.weights.offer(task)
         if asked:
             asked[-1][2].done = True
             assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
         host.answers.clear()
-    unreleased = [name for name in task_names() if not all(n.released for n in task(name).all_networks())]
-    assert [arguments["task"] for _method, arguments, _job in asked] == [n for n in task_names() if n not in unreleased]
-    assert sum("never released" in dialog.text and "import" in dialog.text for dialog in host.dialogs) == len(
-        unreleased
-    )
+    released = [task.name for task in known if task.released]
+    assert [arguments["task"] for _method, arguments, _job in asked] == released
+    dead_ends = sum("never released" in dialog.text and "import" in dialog.text for dialog in host.dialogs)
+    assert dead_ends == len(known) - len(released)
 
 
 def test_deleting_the_input_does_not_break_the_download_off(
@@ -139,10 +138,10 @@ def test_archive_is_imported(host: Any, panel: Any, asked: list[Any], tmp_path: 
     assert panel.ui.statusLabel.text == "Imported: Dataset1"
 
 
-def test_weights_are_removed_on_consent(
-    host: Any, panel: Any, asked: list[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(part("choices.models"), "_is_installed", lambda task: task.name == "total-fast")
+def test_weights_are_removed_on_consent(host: Any, panel: Any, asked: list[Any], remembered: dict[str, str]) -> None:
+    told = json.loads(remembered["TuckerSeg/Tasks"])
+    installed = [{**task, "installed": task["name"] == "total-fast"} for task in told["tasks"]]
+    remembered["TuckerSeg/Tasks"] = json.dumps({**told, "tasks": installed})
     parameters(panel).model = "total-fast"
     host.answer_next(False)
     panel.widget.panel.weights.remove()

@@ -17,18 +17,30 @@ from TuckerSegLib.engines import names
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.models.sample import SAMPLE, sample_model_folder
 from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.words import wording
 
-FORBIDDEN = (
-    *("torch", "nnunetv2", "batchgenerators", "acvl_utils", "dynamic_network_architectures", "openvino", "llvmlite"),
-    *("tensorly", "safetensors", "nibabel", "SimpleITK", "psutil", "filelock", "platformdirs", "rich", "typer"),
-    "totalsegmentator",
-)
+BROUGHT = ("numpy", "scipy", "vtk", "vtkmodules", "packaging", "requests", "pydicom", "SimpleITK")
+"""What 3D Slicer's own Python has, besides Python's library; all that the panel may need."""
+
+ALL_BUT_ONE = -1
+"""Cores that a run takes in 3D Slicer, so that it stays quick, unless the user wants all."""
+
+OF_THE_HOST = ("slicerhost", "slicer", "PySide6", "shiboken6", "TuckerSeg", "TuckerSegLib", "TuckerSegPanel")
+
 IMPORT_THE_PANEL = """
 import importlib, pkgutil, sys
 sys.path[:0] = sys.argv[1].split(";")
-sys.modules.update(dict.fromkeys(sys.argv[2].split(",")))  # None there makes an import fail
+allowed = {*sys.stdlib_module_names, *sys.argv[2].split(",")}
+class OnlyThese:
+    def __init__(self, finder):
+        self.finder = finder
+    def __getattr__(self, name):
+        return getattr(self.finder, name)
+    def find_spec(self, name, path=None, target=None):
+        return self.finder.find_spec(name, path, target) if name.partition(".")[0] in allowed else None
 import slicerhost
 host = slicerhost.start()
+sys.meta_path[:] = map(OnlyThese, sys.meta_path)
 host.load_module(sys.argv[3]).enter()
 import TuckerSegPanel
 for found in pkgutil.walk_packages(TuckerSegPanel.__path__, "TuckerSegPanel."):
@@ -58,15 +70,20 @@ def panel() -> Any:
 def test_parameter_node_holds_every_option_with_its_default(panel: Any) -> None:
     Parameters = part("choices.parameters").Parameters  # noqa: N806
     chosen = Parameters(Node())
-    defaults = {field.name: field.default for field in fields(Request)}
+    defaults = {**{field.name: field.default for field in fields(Request)}, "threads": ALL_BUT_ONE}
     assert {name: getattr(chosen, name) for name in defaults} == defaults
-    assert chosen.request([]) == Request()
+    assert chosen.request([]) == Request(threads=ALL_BUT_ONE)
 
 
 def test_scripts_name_every_option_as_slicer_spells_it(panel: Any) -> None:
     request_of, spelled = part("choices.options").request_of, part("choices.options").spelled
-    given = {spelled(field.name): field.name for field in fields(Request)}
-    assert request_of(given) == Request.of(**{name: name for name in given.values()})
+    values: dict[str, Any] = {
+        **{field.name: field.name for field in fields(Request)},
+        "step": 0.25,
+        "at_least": 0.9,
+        "threads": 3,
+    }
+    assert request_of({spelled(name): value for name, value in values.items()}) == Request.of(**values)
     assert request_of({}) == Request()
     with pytest.raises(InputError, match="no option exact_ranks"):
         request_of({"exact_ranks": True})
@@ -79,7 +96,6 @@ def test_scripts_are_told_every_option(panel: Any) -> None:
 
 
 def test_choices_are_the_library_s(panel: Any) -> None:
-    wording = part("words.wording")
     Parameters = part("choices.parameters").Parameters  # noqa: N806
     assert Parameters.__dict__["device"].allowed == names.DEVICES
     assert Parameters.__dict__["engine"].allowed == names.NAMES
@@ -116,6 +132,13 @@ def test_structures_of_the_sample_are_read_from_where_the_library_finds_it(panel
 
 def test_panel_opens_where_only_what_slicer_brings_is_installed() -> None:
     paths = f"{ROOT / 'Testing'};{ROOT / 'TuckerSeg'};{ROOT}"
-    command = [sys.executable, "-c", IMPORT_THE_PANEL, paths, ",".join(FORBIDDEN), ROOT / "TuckerSeg" / "TuckerSeg.py"]
+    command = [
+        sys.executable,
+        "-c",
+        IMPORT_THE_PANEL,
+        paths,
+        ",".join([*BROUGHT, *OF_THE_HOST]),
+        ROOT / "TuckerSeg" / "TuckerSeg.py",
+    ]
     done = subprocess.run([str(argument) for argument in command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ def test_missing_packages_are_named_in_a_line_with_their_size_behind_it(host: An
     assert panel.ui.packagesLabel.text == "tensorly and 1 more are missing"
     assert "tensorly, safetensors (about 12 MB)" in panel.ui.packagesLabel.toolTip
     assert not panel.ui.applyButton.enabled
-    assert panel.ui.applyButton.toolTip == "Install the missing Python packages first"
+    assert panel.ui.applyButton.toolTip == "Install what is missing first"
 
 
 def test_declined_installation_changes_nothing(host: Any, panel: Any) -> None:
@@ -94,7 +94,7 @@ def test_pip_s_last_lines_are_the_details_of_a_failure(host: Any, panel: Any) ->
 
 
 def test_what_slicer_brings_is_held(panel: Any) -> None:
-    held = {line.partition("==")[0] for line in part("choices.packages").kept_versions()}
+    held = {line.partition("==")[0] for line in part("environment.packages").kept_versions()}
     assert {"numpy", "vtk", "requests", "torch"} <= held
 
 

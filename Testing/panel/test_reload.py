@@ -21,7 +21,7 @@ root = Path(sys.argv[1])
 panel = host.load_module(root / "TuckerSeg" / "TuckerSeg.py")
 panel.enter()
 before = panel.widget
-words = root / "TuckerSeg" / "TuckerSegPanel" / "words" / "wording.py"
+words = root / "TuckerSegLib" / "words" / "wording.py"
 words.write_text(words.read_text().replace("the original network, nothing removed", "as it was"))
 levels = root / "TuckerSegLib" / "decomposition" / "published.py"
 levels.write_text(levels.read_text().replace("0.1, 0.05)", "0.1)"))
@@ -41,7 +41,8 @@ def test_every_file_is_loaded_anew_and_the_module_is_open(tmp_path: Path) -> Non
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("TuckerSeg", "TuckerSegLib"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
-    shutil.copytree(ROOT / "Resources" / "SampleModel", tmp_path / "Resources" / "SampleModel")
+    for sample in ("SampleModel", "WideSampleModel"):
+        shutil.copytree(ROOT / "Resources" / sample, tmp_path / "Resources" / sample)
     command = [sys.executable, "-B", "-c", CHANGE_AND_RELOAD, tmp_path, ROOT / "Testing"]
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import slicerhost
-from support.panel import MANY, PATIENCE, SMALL_PHANTOM, STRUCTURES, add_volume, names_of, segmentations
+from support.panel import MANY, PATIENCE, SMALL_PHANTOM, STANDARD_NAMES, STRUCTURES, add_volume, names_of, segmentations
 from support.paths import ROOT
 from support.trained_folders import make_folder
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(bool(slicerhost.missing_libraries()), reason=sli
 class TestScripts:
     def test_blocking(self, host: Any, panel: Any, model: str) -> None:
         node = panel.logic.process(add_volume(), model=model, factor=0.5, device="cpu")
-        assert set(names_of(node)) <= set(STRUCTURES)
+        assert set(names_of(node)) <= set(STANDARD_NAMES)
 
     def test_with_callbacks(self, host: Any, panel: Any, model: str) -> None:
         finished: list[Any] = []

@@ -11,6 +11,7 @@ import slicerhost
 from support.panel import (
     FEW,
     PATIENCE,
+    STANDARD_NAMES,
     STRUCTURES,
     add_volume,
     is_running,
@@ -34,7 +35,7 @@ class TestSegment:
         host.drag(panel.ui.levelSlider, 3)
         said = segment()
         (segmentation,) = segmentations()
-        assert set(names_of(segmentation)) <= set(STRUCTURES)
+        assert set(names_of(segmentation)) <= set(STANDARD_NAMES)
         assert said.startswith(f"{len(names_of(segmentation))} structure")
         assert panel.ui.outputSelector.currentNode() is segmentation
         assert parameters(panel).factor == 0.5
@@ -88,23 +89,25 @@ class TestSegment:
 
     def test_ticked_structures_alone_are_kept(self, host: Any, panel: Any, segment: Callable[[], str]) -> None:
         host.choose(panel.ui.inputSelector, add_volume())
-        host.click(panel.ui.advancedCollapsibleButton)
+        host.click(panel.ui.structuresCollapsibleButton)
         host.type(panel.ui.structuresSearchBox, "kidney")
         rows = [panel.ui.structuresList.item(row) for row in range(panel.ui.structuresList.count)]
         assert [item.text() for item in rows if not item.isHidden()] == ["kidney_left", "kidney_right"]
         rows[2].setCheckState(qt_names().Checked)
         assert parameters(panel).structures == ("kidney_left",)
         segment()
-        assert set(names_of(segmentations()[0])) <= {"kidney_left"}
+        assert set(names_of(segmentations()[0])) <= {"left kidney"}
         host.click(panel.ui.allStructuresButton)
         assert parameters(panel).structures == ()
-        host.click(panel.ui.advancedCollapsibleButton)
+        host.click(panel.ui.structuresCollapsibleButton)
 
-    def test_standard_names(self, host: Any, panel: Any, segment: Callable[[], str]) -> None:
+    def test_names_are_the_network_s_where_they_are_to_be(
+        self, host: Any, panel: Any, segment: Callable[[], str]
+    ) -> None:
         host.choose(panel.ui.inputSelector, add_volume())
-        parameters(panel).standard_names = True
+        parameters(panel).standard_names = False
         segment()
-        assert not any("_" in name for name in names_of(segmentations()[0]))
+        assert set(names_of(segmentations()[0])) <= set(STRUCTURES)
 
 
 class TestInterruptions:

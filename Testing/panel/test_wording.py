@@ -5,24 +5,19 @@ from typing import Any
 import pytest
 import slicerhost
 from support.panel import FEW, PATIENCE, add_volume, part
-from support.paths import ROOT
+
+from TuckerSegLib.inference.check.checked import Checked
+from TuckerSegLib.segmentation.slider.measurements import Measurements, Setup
+from TuckerSegLib.words import wording
 
 pytestmark = pytest.mark.skipif(bool(slicerhost.missing_libraries()), reason=slicerhost.missing_libraries())
 
 
-@pytest.fixture(scope="module")
-def words() -> Any:
-    """Needs the application's translation, but no panel."""
-    host = slicerhost.start()
-    host.load_module(ROOT / "TuckerSeg" / "TuckerSeg.py")
-    yield part("words.wording")
-    host.quit()
-
-
-def measured(seconds: dict[float, float], agreement: dict[float, float], preparing: dict[float, float]) -> Any:
+def measured(
+    seconds: dict[float, float], agreement: dict[float, float], preparing: dict[float, float]
+) -> tuple[Measurements, Setup]:
     kept = {"text": ""}
-    module = part("choices.measurements")
-    known, setup = module.Measurements(lambda: kept["text"], lambda text: kept.update(text=text)), module.Setup("m")
+    known, setup = Measurements(lambda: kept["text"], lambda text: kept.update(text=text)), Setup("m")
     for factor, value in seconds.items():
         known.remember_time(setup, factor, value, 100.0)
     for factor, value in agreement.items():
@@ -32,36 +27,46 @@ def measured(seconds: dict[float, float], agreement: dict[float, float], prepari
     return known, setup
 
 
-def test_gain_comes_first(words: Any) -> None:
+def test_gain_comes_first() -> None:
     known, setup = measured({1.0: 36.0, 0.5: 9.0}, {0.5: 0.981}, {0.5: 20.0})
-    text, meaning = words.gain(0.5, None, known.expected(setup, 0.5, 100.0))
+    text, meaning = wording.gain(0.5, None, known.expected(setup, 0.5, 100.0))
     assert text == "About 9 s, 4 times faster than the original, agreement 0.98"
     assert meaning == "good"
 
 
-def test_poor_is_said_and_coloured(words: Any) -> None:
+def test_poor_is_said_and_coloured() -> None:
     known, setup = measured({1.0: 36.0, 0.3: 35.0}, {0.3: 0.003}, {})
-    text, meaning = words.gain(0.3, None, known.expected(setup, 0.3, 100.0))
+    text, meaning = wording.gain(0.3, None, known.expected(setup, 0.3, 100.0))
     assert text == "About 35 s, as fast as the original, agreement 0.00: poor"
     assert meaning == "poor"
-    said, meaning = words.finished(26, 35.0, known.expected(setup, 0.3, None))
+    said, meaning = wording.finished(26, 35.0, known.expected(setup, 0.3, None))
     assert (said, meaning) == ("26 structures in 35 s, agreement 0.00: poor", "poor")
 
 
-def test_one_structure_is_one(words: Any) -> None:
+def test_the_check_of_this_scan_goes_before_what_was_measured_on_others() -> None:
+    known, setup = measured({}, {0.3: 0.99}, {})
+    expected = known.expected(setup, 0.3, None)
+    poor, good = Checked(0.62, 0.5, 0.7, 2, 9, 3.0), Checked(0.97, 0.95, 0.98, 2, 9, 3.0)
+    assert wording.finished(26, 35.0, expected, poor) == ("26 structures in 35 s, agreement 0.62: poor", "poor")
+    assert wording.finished(26, 35.0, expected, good) == ("26 structures in 35 s, agreement 0.97", "good")
+    told = "Agreement with the original network 0.620 (0.500 to 0.700): it ran on 2 of 9 patches, which took 3 s"
+    assert wording.checked(poor) == told
+
+
+def test_one_structure_is_one() -> None:
     known, setup = measured({}, {}, {})
-    assert words.finished(1, 3.0, known.expected(setup, 1.0, None)) == ("1 structure in 3 s", "good")
+    assert wording.finished(1, 3.0, known.expected(setup, 1.0, None)) == ("1 structure in 3 s", "good")
 
 
-def test_first_run_of_a_level_is_expected_to_cost_more(words: Any) -> None:
+def test_first_run_of_a_level_is_expected_to_cost_more() -> None:
     known, setup = measured({1.0: 36.0, 0.5: 9.0}, {}, {0.5: 20.0})
     assert known.expected(setup, 0.5, 100.0).preparing is None
-    assert words.gain(0.3, None, known.expected(setup, 0.3, 100.0))[0].endswith("; 20 s more the first time")
+    assert wording.gain(0.3, None, known.expected(setup, 0.3, 100.0))[0].endswith("; 20 s more the first time")
     known.forget_preparations()
     assert known.expected(setup, 0.5, 100.0).preparing == 20.0
 
 
-def test_time_is_scaled_to_the_scan(words: Any) -> None:
+def test_time_is_scaled_to_the_scan() -> None:
     known, setup = measured({1.0: 36.0, 0.5: 9.0}, {}, {})
     assert known.expected(setup, 0.5, 200.0).seconds == 18.0
     assert known.expected(setup, 0.5, 200.0).speedup == 4.0
@@ -72,7 +77,7 @@ def test_bar_moves_while_a_level_is_prepared(host: Any, panel: Any) -> None:
     runs = panel.widget.panel.runs
     runs._on_progress(advance("start", 0.0, None))
     assert panel.ui.progressBar.maximum == 0  # Qt shows that something goes on
-    runs._on_progress(advance("compress", 0.0, 20.0, "", 12, 60))
+    runs._on_progress(advance("compress", 0.0, 20.0, 12, 60))
     assert panel.ui.progressBar.value == 200
     assert panel.ui.statusLabel.text == "Preparing this level, which happens once (12 of 60): 20 s left"
     runs._on_progress(advance("predict", 0.45, 5.0))

@@ -30,6 +30,7 @@ from TuckerSegLib.models.totalsegmentator.tasks import Network, task
 from TuckerSegLib.models.totalsegmentator.weights import open_network
 from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.prepare import PreparedModel
+from TuckerSegLib.segmentation.tasks.how import How
 from TuckerSegLib.segmentation.tasks.task import segment_task
 from TuckerSegLib.volumes.files import read_volume
 
@@ -237,7 +238,7 @@ def ours(both: Both, case: Case, monkeypatch: pytest.MonkeyPatch) -> npt.NDArray
         return prepared_model(open_network(network, case.name), both.folder / "cache")
 
     with changed(case):
-        result = segment_task(volume, case.name, prepare, case.roi_subset, remove_small_blobs=case.remove_small_blobs)
+        result = segment_task(volume, case.name, prepare, case.roi_subset, How(case.remove_small_blobs))
         assert set(result.label_map.names.values()) == set(case.roi_subset or task(case.name).structures.values())
     assert result.label_map.geometry is volume.geometry
     labels: npt.NDArray[np.unsignedinteger] = result.label_map.labels.T

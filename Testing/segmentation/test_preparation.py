@@ -8,12 +8,19 @@ from pytest import MonkeyPatch, fixture, raises
 from safetensors.torch import load_file
 from support.trained_folders import make_folder
 
+from TuckerSegLib.decomposition.counting import convolutions
+from TuckerSegLib.decomposition.frontier import Position
+from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import Cancelled, InputError, ModelError
 from TuckerSegLib.models.cache import Cache
+from TuckerSegLib.models.nnunet import digest
+from TuckerSegLib.models.opening import open_model
 from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.session import Session
-from TuckerSegLib.segmentation.slider import calibrations
+from TuckerSegLib.segmentation.slider import calibrations, improve, positions, preparation
+from TuckerSegLib.segmentation.slider.trained_levels import TrainedLevels
+from TuckerSegLib.volumes.formats.nifti import write_nifti
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
 SHAPE = (20, 18, 16)
@@ -43,11 +50,52 @@ def policy(here: Session, model: str) -> object:
     return here.segment(volume(5), Request(model, factor=0.3, engine="fused")).policy["policy"]
 
 
-def test_a_prepared_model_is_segmented_by_what_was_learnt_and_another_by_the_published_ranks(
-    model: str, tmp_path: Path
+def test_the_first_use_of_a_model_prepares_it_on_the_scan_and_the_next_finds_that(model: str, tmp_path: Path) -> None:
+    here, stages = session(tmp_path / "cache"), list[str]()
+    progress = Progress(lambda event: stages.append(event.stage))
+    found = here.segment(volume(5), Request(model, factor=0.3, engine="fused"), progress)
+    assert found.policy["policy"] in ("frontier", "relative") and "calibrate" in stages
+    stages.clear()
+    session(tmp_path / "cache").segment(volume(6), Request(model, factor=0.2, engine="fused"), progress)
+    record = next((tmp_path / "cache" / "calibrations").iterdir())
+    written = record.stat().st_mtime_ns
+    assert session(tmp_path / "cache").prepare(model)
+    assert record.stat().st_mtime_ns == written
+
+
+def test_a_model_that_no_phantom_fits_is_prepared_on_the_users_images(tmp_path: Path) -> None:
+    several = str(make_folder(tmp_path / "model", channels=2, patch_size=(16, 16, 16)))
+    voxels = np.concatenate([volume(1).voxels, volume(2).voxels])
+    found = session(tmp_path / "cache").segment(
+        Volume(voxels, volume(1).geometry), Request(several, factor=0.3, engine="fused")
+    )
+    assert found.policy["policy"] in ("frontier", "relative")
+
+
+def test_minutes_make_levels_better_and_the_slider_uses_them(
+    model: str, tmp_path: Path, monkeypatch: MonkeyPatch
 ) -> None:
+    ranks = Relative(0.3, 4).choose(convolutions(open_model(model).network_without_data()))
+    found = [Position(1.0, {}, 2.0, 2.0, 0.0), Position(0.3, ranks, 1.0, 1.0, 0.5)]
+    monkeypatch.setattr(positions, "LITTLE", 0)
+    monkeypatch.setattr(positions, "known_positions", lambda *_: found)
+    for where in (preparation, improve):
+        monkeypatch.setattr(where, "chosen_here", lambda *_: found)
+    write_nifti(volume(1).voxels[0], volume(1).geometry, tmp_path / "image.nii.gz")
     here = session(tmp_path / "cache")
-    assert policy(here, model) == "relative"
+    here.prepare(model, images=[str(tmp_path / "image.nii.gz")])
+    before = here.segment(volume(5), Request(model, factor=0.3, engine="fused"))
+    here.prepare(model, images=[str(tmp_path / "image.nii.gz")], minutes=0.1)
+    after = here.segment(volume(5), Request(model, factor=0.3, engine="fused"))
+    assert "trained" not in before.policy and float(after.policy["trained"]) < 1
+    (trained,) = TrainedLevels(here.cache).choices(digest(open_model(model).load_weights()[0]))
+    assert trained.ranks == ranks and 0 < trained.left < 1
+    assert f"{trained.left:.6g}" == after.policy["trained"]
+
+
+def test_a_prepared_model_is_segmented_by_what_was_learnt(model: str, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(positions, "LITTLE", 0)
+    here = session(tmp_path / "cache")
     (prepared,) = here.prepare(model)
     assert [position.factor for position in prepared.positions] == [1.0, 0.9, 0.7, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05]
     above = prepared.positions[0].seconds
@@ -91,7 +139,7 @@ def test_a_cancelled_preparation_leaves_nothing_that_passes_for_done(model: str,
     progress.cancel()
     with raises(Cancelled):
         here.prepare(model, progress)
-    assert policy(here, model) == "relative"
+    assert not list((tmp_path / "cache").glob("calibrations/*"))
 
 
 def test_a_model_that_no_phantom_fits_is_refused_before_the_work(tmp_path: Path) -> None:

@@ -1,47 +1,79 @@
 """One list of options with one set of defaults: every door is made from it or checked against it."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from TuckerSegLib.cli import segment
+from TuckerSegLib.cli.cohort import commands as cohort
+from TuckerSegLib.cli.options import request_of, takes
+from TuckerSegLib.cli.pacs import commands as pacs
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.segmentation.request import Request, help_of
 
-COMMAND_NAMES = {"structures": "roi_subset", "folds": "fold", "fit_to_scan": "fit"}
-"""Options that the command calls otherwise."""
+COMMAND_NAMES = {"structures": "roi_subset", "folds": "fold", "fit_to_scan": "fit", "also": "model"}
+"""Options that the command calls otherwise; it takes further models by repeating the first one's option."""
 
-OF_THE_COMMAND_ALONE = {
-    "images", "output", "channel", "straighten", "standard_names", "statistics", "suffix", "in_process", "as_json",
-}  # fmt: skip
-"""What the command has besides: where images come from and results go, and how that is said."""
+REPEATED = ("structures", "folds", "model", "also")
+"""Options that are lists, which the command leaves empty for the request's own."""
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "segment": segment.segment,
+    "cohort run": cohort.run,
+    "pacs segment": pacs.segment,
+}
 
 
-def options() -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(segment.segment).parameters)
+def options(command: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(command).parameters)
 
 
-def described(name: str) -> str:
-    """The help of one of the command's options."""
-    hint = get_type_hints(segment.segment, include_extras=True)[name]
+def described(command: Callable[..., object], name: str) -> str:
+    """The help of one of a command's options."""
+    hint = get_type_hints(command, include_extras=True)[name]
     assert get_origin(hint) is Annotated
     return next(str(one.help) for one in get_args(hint) if isinstance(one, typer.models.OptionInfo))
 
 
-def test_the_command_has_every_option_and_no_other() -> None:
+def test_commands_have_every_option_of_a_request_and_no_other() -> None:
     of_request = {COMMAND_NAMES.get(field.name, field.name) for field in fields(Request)}
-    assert set(options()) - OF_THE_COMMAND_ALONE == of_request
+    assert set(options(request_of)) == of_request
 
 
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 @pytest.mark.parametrize("option", [field.name for field in fields(Request)])
-def test_the_command_says_and_defaults_to_what_the_request_does(option: str) -> None:
+def test_commands_say_and_default_to_what_the_request_does(option: str, command: Callable[..., None]) -> None:
     name = COMMAND_NAMES.get(option, option)
-    assert described(name).startswith(help_of(option))
-    default = options()[name].default
-    assert default == getattr(Request(), option) or (option in ("structures", "folds") and not default)
+    assert help_of(option) in described(command, name)
+    default = options(command)[name].default
+    assert default == getattr(Request(), option) or (option in REPEATED and not default)
+
+
+def test_the_options_of_a_command_become_its_request() -> None:
+    app, found = typer.Typer(), []
+
+    @app.command()
+    @takes(request=request_of)
+    def command(image: Path, request: Request, last: int = 1) -> None:
+        found.append((image, request, last))
+
+    given = (
+        "ct.nii.gz --last 2 -m total-fast -m lung_vessels -f 0.5 --device cpu --engine torch --fold 0 --fold all "
+        "--roi-subset liver,spleen --exact-ranks --step 0.25 --no-mirroring --remove-small-blobs --fit --at-least 0.98 "
+        "--threads 3"
+    )
+    assert CliRunner().invoke(app, given.split()).exit_code == 0
+    asked = Request(
+        "total-fast", 0.5, "cpu", "torch", ("liver", "spleen"), True, (0, "all"), 0.25, False, True, True, 0.98, 3,
+        ("lung_vessels",),
+    )  # fmt: skip
+    assert found == [(Path("ct.nii.gz"), asked, 2)]
 
 
 @pytest.mark.parametrize(

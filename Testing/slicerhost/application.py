@@ -253,6 +253,9 @@ class qSlicerApplication(QtWidgets.QApplication):
     def pythonConsole(self):
         return None
 
+    def startupEnvironment(self):
+        return QtCore.QProcessEnvironment.systemEnvironment()
+
     def openUrl(self, url: str) -> None:
         _open_url(url)
 

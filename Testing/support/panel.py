@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from TuckerSegLib.segmentation.slider.measurements import Setup
+
 from .paths import ROOT
 
 MODULE = ROOT / "TuckerSeg" / "TuckerSeg.py"
 STRUCTURES = ["liver", "spleen", "kidney_left", "kidney_right"]
+STANDARD_NAMES = ["liver", "spleen", "left kidney", "right kidney"]
 FEW, MANY = (24, 24, 24), (72, 72, 72)
 """Voxels (K, J, I) of a volume that is segmented at once, and of one that takes some seconds."""
 PATIENCE = 120.0
@@ -20,6 +23,11 @@ import numpy
 numpy.savez(sys.argv[2], voxels=numpy.full((8, 9, 10), -1024, "int16"), ijk_to_ras=numpy.diag([-2.0, -2.0, 3.0, 1.0]))
 """
 """Makes a phantom at once."""
+
+
+def use_this_python() -> None:
+    """The worker is run by the application's own Python, which is the one that runs the tests."""
+    sys.modules["qt"].QSettings().setValue("TuckerSeg/Python", "slicer")
 
 
 def part(name: str) -> Any:
@@ -73,7 +81,7 @@ def without(host: Any, panel: Any, *packages: str) -> None:
 
 def remember(panel: Any, model: str, factors: list[float]) -> None:
     """As if these levels had been measured before."""
-    setup = part("choices.measurements").Setup(model)
+    setup = Setup(model)
     for factor in factors:
         panel.logic.measurements.remember_time(setup, factor, 10 * factor, 1.0)
         panel.logic.measurements.remember_agreement(setup, factor, factor)

@@ -87,7 +87,8 @@ def make_folder(
     (folder / "dataset.json").write_text(json.dumps(dataset_json, indent=1))
     outputs = len(structures) if regions else len(structures) + 1
     for offset, fold in enumerate(folds):
-        network = shape.network(channels, outputs, seed + offset)
+        inputs = channels + (len(structures) if configuration == "3d_cascade_fullres" else 0)
+        network = shape.network(inputs, outputs, seed + offset)
         checkpoint = checkpoint_of(network, plans, dataset_json, configuration, fold, trainer, mirroring)
         (folder / f"fold_{fold}").mkdir()
         torch.save(checkpoint, folder / f"fold_{fold}" / "checkpoint_final.pth")

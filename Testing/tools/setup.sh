@@ -23,6 +23,11 @@ apt_install() {
 ldconfig -p 2>/dev/null | grep -q libEGL.so.1 ||
     apt_install libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 fonts-dejavu-core ||
     echo "Some libraries for Qt are missing: the tests of the panel will be skipped." >&2
+ldconfig -p 2>/dev/null | grep -q libGL.so.1 && ls /usr/lib/*/dri/*swrast* >/dev/null 2>&1 ||
+    apt_install libgl1 libgl1-mesa-dri ||
+    echo "To draw 3D Slicer's views in a browser, run 'sudo apt install libegl1 libgl1 libgl1-mesa-dri'." >&2
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || apt_install chromium ||
+    echo "There is no Chromium: the tests of the application in a browser will be skipped." >&2
 
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
@@ -32,6 +37,6 @@ pip() { .venv/bin/python -m pip --disable-pip-version-check "$@"; }
 .venv/bin/python -c 'import torch' 2>/dev/null ||
     pip install -q --no-deps --retries 1 --extra-index-url "$TORCH_INDEX" "$TORCH"
 torch=$(.venv/bin/python -c 'from importlib.metadata import version; print("torch==" + version("torch"))')
-pip install -q "$torch" "nnunetv2==2.6.0" -e ".[scene,openvino,dev]"
+pip install -q "$torch" "nnunetv2==2.6.0" -e ".[scene,app,openvino,cohort,docs,dev]"
 # TotalSegmentator's fury asks for a VTK older than the one 3D Slicer's core is built on; neither is used here.
 pip install -q --no-deps "TotalSegmentator==2.18.0"

@@ -10,10 +10,12 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Testing"))
 
 import slicerhost  # noqa: E402
+from support.panel import use_this_python  # noqa: E402
 
 PICTURES = ROOT / "Resources" / "Screenshots"
 PATIENCE = 600.0
 WIDTH, WIDE = 420, 640
+MODEL = "sample-small"
 LEVEL = 1
 """The slider's position, DF 0.9: of a network as small as the sample's, little is left below it."""
 
@@ -21,6 +23,7 @@ LEVEL = 1
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CONFIG_HOME"] = os.environ["TUCKERSEG_CACHE"] = os.environ["TOTALSEG_WEIGHTS_PATH"] = folder
+        os.environ["TUCKERSEG_ENVIRONMENT"] = "/home/user/.local/share/TuckerSeg/environment"
         host = slicerhost.start()
         panel = host.load_module(ROOT / "TuckerSeg" / "TuckerSeg.py")
         panel.enter()
@@ -55,12 +58,13 @@ def _run(host: Any, panel: Any) -> None:
 
 
 def _advanced(host: Any, panel: Any) -> None:
-    host.click(panel.ui.advancedCollapsibleButton)
-    host.click(panel.ui.logCollapsibleButton)
+    sections = (panel.ui.structuresCollapsibleButton, panel.ui.advancedCollapsibleButton, panel.ui.logCollapsibleButton)
+    for section in sections:
+        host.click(section)
     assert host.wait_until(lambda: "MB" in panel.ui.cacheLabel.text, PATIENCE)
     _take(host, panel, "advanced")
-    host.click(panel.ui.advancedCollapsibleButton)
-    host.click(panel.ui.logCollapsibleButton)
+    for section in sections:
+        host.click(section)
 
 
 def _error(host: Any, panel: Any) -> None:
@@ -72,11 +76,10 @@ def _error(host: Any, panel: Any) -> None:
 
 
 def _packages(host: Any, panel: Any) -> None:
-    host.missing_packages.update(["torch", "nnunetv2", "tensorly"])
-    panel.switch_away()
-    panel.enter()
+    """The module has no Python of its own yet; from then on the one that runs this runs the worker."""
     _take(host, panel, "packages_missing")
-    host.missing_packages.clear()
+    use_this_python()
+    panel.logic.getParameterNode().SetParameter("Model", MODEL)
     panel.switch_away()
     panel.enter()
 

@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-calls
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.progress import Progress
-from TuckerSegLib.training.improving import Improvement, Schedule
+from TuckerSegLib.training.improving import Improvement, Schedule, Standing
 
 SCHEDULE = Schedule(steps=6, warm_up=2, kept=0.5)
 
@@ -29,11 +30,11 @@ def original() -> nn.Module:
 
 
 @fixture(scope="module")
-def levels(original: nn.Module) -> dict[float, nn.Module]:
-    return {factor: Relative(factor, minimum=2).compress(original)[0] for factor in (0.7, 0.3)}
+def levels(original: nn.Module) -> dict[str, nn.Module]:
+    return {f"{factor}": Relative(factor, minimum=2).compress(original)[0] for factor in (0.7, 0.3)}
 
 
-def improvement(original: nn.Module, levels: dict[float, nn.Module], folder: Path) -> Improvement:
+def improvement(original: nn.Module, levels: dict[str, nn.Module], folder: Path) -> Improvement:
     return Improvement(original, levels, patches, smooth(2, 1), folder, SCHEDULE)
 
 
@@ -43,40 +44,42 @@ def same(one: nn.Module, other: nn.Module) -> bool:
 
 
 def test_every_level_gets_its_turn_and_comes_closer_to_the_original(
-    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
     found = improvement(original, levels, tmp_path)
     before = found.standings
     found.train(6)
-    for factor, standing in found.standings.items():
+    for name, standing in found.standings.items():
         assert standing.steps >= SCHEDULE.steps
-        assert standing.best <= before[factor].first
-        assert not same(found.level(factor), levels[factor]) or standing.best == standing.first
+        assert standing.best <= before[name].first
+        assert not same(found.level(name), levels[name]) or standing.best == standing.first
     assert any(standing.best < standing.first for standing in found.standings.values())
 
 
+def test_a_level_with_little_to_lose_waits_for_one_that_gains_much() -> None:
+    untried, gaining = Standing(0, 0.002, 0.002, 1e-3), Standing(50, 0.9, 0.3, 1e-3, gain=0.003)
+    assert untried.promise(100) < gaining.promise(100)
+    assert Standing(0, 0.9, 0.9, 1e-3).promise(100) > gaining.promise(100)
+
+
 def test_what_was_learnt_is_there_the_next_time(
-    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
     first = improvement(original, levels, tmp_path)
     first.train(0.1)
     again = improvement(original, levels, tmp_path)
     assert again.standings == first.standings
     assert any(standing.steps for standing in again.standings.values())
-    assert all(same(first.level(factor), again.level(factor)) for factor in levels)
+    assert all(same(first.level(name), again.level(name)) for name in levels)
 
 
-def test_a_level_of_other_ranks_starts_anew(
-    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
-) -> None:
+def test_a_level_of_other_ranks_starts_anew(original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path) -> None:
     improvement(original, levels, tmp_path).train(0.1)
-    others = {factor: Relative(0.5, minimum=2).compress(original)[0] for factor in levels}
+    others = {name: Relative(0.5, minimum=2).compress(original)[0] for name in levels}
     assert all(not standing.steps for standing in improvement(original, others, tmp_path).standings.values())
 
 
-def test_a_damaged_file_is_not_gone_on_from(
-    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
-) -> None:
+def test_a_damaged_file_is_not_gone_on_from(original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path) -> None:
     improvement(original, levels, tmp_path).train(0.1)
     for file in tmp_path.iterdir():
         file.write_bytes(b"nothing")
@@ -84,9 +87,26 @@ def test_a_damaged_file_is_not_gone_on_from(
 
 
 def test_whoever_is_told_of_the_progress_can_stop_it(
-    original: nn.Module, levels: dict[float, nn.Module], tmp_path: Path
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
     progress = Progress()
     progress.cancel()
     with raises(Cancelled):
         improvement(original, levels, tmp_path).train(100, progress)
+
+
+def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    schedule = replace(SCHEDULE, learning_rate=1e3, least_rate=1.0)
+    wild = Improvement(original, {"0.5": levels["0.3"]}, patches, smooth(2, 1), tmp_path, schedule)
+    wild.train(0.1)
+    standing = wild.standings["0.5"]
+    assert standing.rate == 250 and standing.best == standing.first and standing.gain is None
+    assert same(wild.level("0.5"), levels["0.3"])
+    again = Improvement(
+        original, {"0.5": levels["0.3"]}, patches, smooth(2, 1), tmp_path, replace(schedule, learning_rate=1)
+    )
+    assert again.standings["0.5"].rate == 250
+    again.train(0.1)
+    assert again.standings["0.5"].rate == 62.5 and same(again.level("0.5"), levels["0.3"])

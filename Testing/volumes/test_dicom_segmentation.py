@@ -14,7 +14,7 @@ from support.dicom_series import enhanced, right_handed, save, slices_of, write_
 from support.geometries import SHAPE, labels_with_gaps, oblique, rotation
 
 from TuckerSegLib.errors import InputError, OutputError
-from TuckerSegLib.volumes.dicom.segmentation import check_dicom_output, write_dicom_segmentation
+from TuckerSegLib.volumes.dicom.results.segmentation import check_dicom_output, write_dicom_segmentation
 from TuckerSegLib.volumes.files import check_output, read_volume
 from TuckerSegLib.volumes.volume import Geometry, LabelMap
 

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,54 +33,6 @@ STRAIGHT = Geometry.from_lps(SHAPE, (1.5, 1.25, 2.5), (-10.5, 20.25, 30.75), np.
 
 
 # Languages and names
-
-IN_GERMAN = """
-import locale, sys
-from pathlib import Path
-locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
-assert locale.localeconv()["decimal_point"] == ","
-from TuckerSegLib.volumes.files import read_volume, write_segmentation
-from TuckerSegLib.volumes.volume import LabelMap
-folder = Path(sys.argv[1])
-for suffix in sys.argv[2:]:
-    volume = read_volume([folder / f"image{suffix}"])
-    print(volume.voxels.tobytes().hex(), *volume.geometry.ijk_to_ras.ravel())
-    labels = volume.voxels[0].astype("uint16") % 7
-    for out in (".nii.gz", ".nii", ".nrrd", ".mha", ".seg.nrrd"):
-        write_segmentation(LabelMap(labels, volume.geometry, {}), folder / f"out{suffix}{out}")
-"""
-
-
-@pytest.fixture(scope="session")
-def german(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An environment in which a program may speak German."""
-    if shutil.which("localedef") is None:
-        pytest.skip("makes a locale with localedef")
-    folder = tmp_path_factory.mktemp("locales")
-    made = subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", folder / "de_DE.UTF-8"], capture_output=True)
-    if made.returncode > 1:
-        pytest.skip("the sources of the German locale are not installed")
-    return {**os.environ, "LOCPATH": str(folder)}
-
-
-def test_a_decimal_comma_in_the_process_changes_nothing(tmp_path: Path, german: dict[str, str]) -> None:
-    for suffix in FORMATS:
-        written(tmp_path, f"image{suffix}", STRAIGHT)
-    done = subprocess.run(
-        [sys.executable, "-c", IN_GERMAN, tmp_path, *FORMATS], env=german, cwd=ROOT, text=True, capture_output=True
-    )
-    assert done.returncode == 0, done.stderr
-    for line in done.stdout.splitlines():
-        voxels, *matrix = line.split()
-        assert voxels == VOXELS.tobytes().hex()
-        np.testing.assert_allclose(np.array(matrix, float), STRAIGHT.ijk_to_ras.ravel(), atol=1e-5)
-    outputs = list(tmp_path.glob("out*"))
-    assert len(outputs) == 5 * len(FORMATS)
-    for path in outputs:
-        image = sitk.ReadImage(path)
-        np.testing.assert_array_equal(sitk.GetArrayFromImage(image), VOXELS.astype(np.uint16) % 7)
-        np.testing.assert_allclose(image.GetSpacing(), STRAIGHT.spacing, atol=1e-5)
-        np.testing.assert_allclose(image.GetOrigin(), STRAIGHT.origin_lps, atol=1e-5)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

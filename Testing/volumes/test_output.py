@@ -16,7 +16,7 @@ from support.geometries import labels_with_gaps, oblique
 from support.images import written
 from support.paths import ROOT
 
-from TuckerSegLib.errors import OutputError
+from TuckerSegLib.errors import InputError, OutputError
 from TuckerSegLib.volumes.files import check_output, read_volume, write_segmentation
 from TuckerSegLib.volumes.output import whole_file
 
@@ -51,7 +51,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from TuckerSegLib.errors import OutputError
+from TuckerSegLib.errors import InputError, OutputError
 from TuckerSegLib.volumes.files import write_segmentation
 from TuckerSegLib.volumes.volume import Geometry, LabelMap
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -203,3 +203,28 @@ def test_a_pipe_is_no_place_for_a_result(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "out.nii.gz")
     with pytest.raises(OutputError, match="pipe"):
         check_output(tmp_path / "out.nii.gz")
+
+
+@pytest.mark.parametrize("reason", [errno.ENODEV, errno.ESTALE, errno.EIO, errno.ENOTCONN])
+def test_a_drive_that_vanishes_is_one_sentence_at_any_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    image = written(tmp_path, "image.nii.gz")
+    for name, call in (
+        ("os.replace", lambda: write_segmentation(labels_with_gaps(oblique()), tmp_path / "out.nii.gz")),
+        ("pathlib.Path.resolve", lambda: check_output(tmp_path / "out.nii.gz", [image])),
+        ("pathlib.Path.exists", lambda: check_output(tmp_path / "out.nii.gz", [image])),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, gone)
+            patch.setattr("pathlib.Path.unlink", gone)
+            with pytest.raises(OutputError, match=os.strerror(reason)):
+                call()
+    for name in ("pathlib.Path.exists", "pathlib.Path.open", "os.stat"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, gone)
+            with pytest.raises(InputError, match=os.strerror(reason)):
+                read_volume([image])

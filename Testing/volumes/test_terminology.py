@@ -23,6 +23,7 @@ def total() -> list[str]:
 @pytest.fixture
 def not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminology, "find_spec", lambda name: None)
+    monkeypatch.setattr(terminology, "_named", [])
     monkeypatch.setattr(terminology, "_known_styles", terminology._known_styles.__wrapped__)
 
 

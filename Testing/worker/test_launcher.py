@@ -4,20 +4,20 @@ import os
 import signal
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from support.processes import is_gone_within
 from support.trained_folders import make_folder
 
 from TuckerSegLib.errors import Cancelled, WorkerError
 from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.volumes.volume import Geometry, Volume
 from TuckerSegLib.worker.client import Client
-from TuckerSegLib.worker.endings import how_it_ended
+from TuckerSegLib.worker.endings import allowed_memory, how_it_ended, memory_kills
 
 LAUNCHER = f"""#!{sys.executable}
 import os, subprocess, sys, threading
@@ -56,15 +56,6 @@ def worker_of(client: Client) -> int:
     return client.pid
 
 
-def is_gone(pid: int) -> bool:
-    end = time.monotonic() + PATIENCE
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def test_the_worker_tells_its_own_process(client: Client) -> None:
     worker = worker_of(client)
     assert "TuckerSegLib.worker.server" in " ".join(psutil.Process(worker).cmdline())
@@ -83,7 +74,7 @@ def test_a_worker_that_hangs_is_killed_and_the_next_request_runs(
 
     with pytest.raises(Cancelled):
         job.wait()
-    assert is_gone(worker)
+    assert is_gone_within(PATIENCE, worker)
     volume = Volume(np.zeros((1, 16, 16, 16), np.int16), Geometry((16, 16, 16), np.eye(4)))
     assert client.segment(volume, Request(str(make_folder(tmp_path)))).wait().label_map.labels.shape == (16, 16, 16)
 
@@ -94,25 +85,31 @@ def test_closing_ends_a_worker_that_hangs(client: Client) -> None:
 
     client.close()
 
-    assert is_gone(worker)
+    assert is_gone_within(PATIENCE, worker)
 
 
-def test_a_launcher_that_says_nothing_of_its_child_s_death(client: Client) -> None:
+def test_a_launcher_that_says_nothing_of_its_child_s_death(client: Client, tmp_path: Path) -> None:
     worker = worker_of(client)
-    os.kill(worker, signal.SIGSTOP)
-    job = client.call("ping")
+    model = str(make_folder(tmp_path, features=(16, 32), patch_size=(32, 32, 32)))
+    volume = Volume(np.zeros((1, 64, 64, 64), np.int16), Geometry((64, 64, 64), np.eye(4)))
+    job = client.segment(volume, Request(model, engine="torch"))
+    while not job.poll():
+        assert not job.done
 
     os.kill(worker, signal.SIGKILL)
 
-    with pytest.raises(WorkerError, match="without a word, most likely for lack of memory"):
+    with pytest.raises(WorkerError, match="without a word"):
         job.wait()
 
 
 @pytest.mark.parametrize(
     ("code", "log", "says"),
     [
-        (-9, "", "killed, most likely by the system for lack of memory"),
-        (137, "", "killed, most likely by the system for lack of memory"),
+        (-9, "", "killed, perhaps by the system for lack of memory"),
+        (137, "", "killed, perhaps by the system for lack of memory"),
+        (1, "ImportError: a.so: failed to map segment from shared object", "ended for lack of memory"),
+        (1, "numpy._core._exceptions._ArrayMemoryError: Unable to allocate 3 GiB", "ended for lack of memory"),
+        (1, "OpenBLAS error: Memory allocation still failed after 10 retries, giving up.", "ended for lack of memory"),
         (-11, "", "access to memory"),
         (139, "INFO models: opened", "access to memory"),
         (-4, "", "an instruction that this processor does not have"),
@@ -127,3 +124,38 @@ def test_a_launcher_that_says_nothing_of_its_child_s_death(client: Client) -> No
 def test_every_ending_has_words(code: int, log: str, says: str) -> None:
     assert says in how_it_ended(code, log)
     assert ("without a word" in how_it_ended(code, log)) == ("without a word" in says)
+
+
+def test_not_every_kill_is_lack_of_memory() -> None:
+    assert how_it_ended(-9, "", killed_for_memory=True) == "was killed by the system for lack of memory"
+    assert "another program" in how_it_ended(-9, "", killed_for_memory=False)
+    assert how_it_ended(1, "", killed_for_memory=False) == "ended with code 1 and without a word"
+
+
+def test_a_limit_that_nothing_could_start_within_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("TuckerSegLib.worker.endings.allowed_memory", lambda: 900_000_000)
+    said = how_it_ended(1, "Traceback (most recent call last):\nAttributeError: partially initialized module")
+    assert said == "ended with code 1, most likely for lack of memory (it may have 0.9 GB)"
+    monkeypatch.setattr("TuckerSegLib.worker.endings.allowed_memory", lambda: 64_000_000_000)
+    assert how_it_ended(1, "Traceback") == "ended with code 1"
+
+
+def test_the_limit_is_that_of_this_process() -> None:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (10**15, before[1]))
+    try:
+        assert allowed_memory() == 10**15
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux counts what it kills for lack of memory")
+def test_linux_counts_what_it_kills_for_lack_of_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = memory_kills()
+    assert count is None or count >= 0
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 7\n")
+    monkeypatch.setattr("TuckerSegLib.worker.endings._COUNTS", tmp_path / "vmstat")
+    assert memory_kills() == 7
+    monkeypatch.setattr("TuckerSegLib.worker.endings._COUNTS", tmp_path / "none")
+    assert memory_kills() is None
