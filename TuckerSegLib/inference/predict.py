@@ -20,7 +20,8 @@ from .interpolation import Properties, spacings
 from .labelling.labels import labels_of, resampling_is_needed
 from .merged import Features
 from .orientation import ReadImage, read
-from .preprocessing import preprocess
+from .preprocessing import preprocess, way_of
+from .shared_images import made_once
 from .sliding_window import Network, SlidingWindow
 
 Labels = npt.NDArray[np.unsignedinteger]
@@ -111,8 +112,13 @@ class _Seen:
 def _seen(model: TrainedModel, volume: Volume, run: Progress) -> _Seen:
     _check_channels(model, volume)
     run.stage("preprocess")
-    image = read(volume, model.plans["image_reader_writer"])
-    return _Seen(image, *preprocess(model, image))
+
+    def make() -> _Seen:
+        image = read(volume, model.plans["image_reader_writer"])
+        return _Seen(image, *preprocess(model, image))
+
+    way = (way_of(model), volume.geometry.ijk_to_ras.tolist())
+    return made_once("preprocessed", volume.voxels, way, make)
 
 
 def _answers(

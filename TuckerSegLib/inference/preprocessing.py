@@ -21,6 +21,17 @@ from .orientation import ReadImage
 
 Image = npt.NDArray[np.float32]
 
+_OF_PLANS = ("image_reader_writer", "transpose_forward", "foreground_intensity_properties_per_channel")
+
+_OF_CONFIGURATION = (
+    "preprocessor_name",
+    "spacing",
+    "normalization_schemes",
+    "use_mask_for_norm",
+    "resampling_fn_data",
+    "resampling_fn_data_kwargs",
+)
+
 _BYTES_A_VOXEL = 8
 """Of an image while it is resampled: what it becomes in single precision, and a copy for the network."""
 
@@ -40,6 +51,14 @@ def preprocess(model: TrainedModel, image: ReadImage) -> tuple[Tensor, Propertie
     if model.is_second_stage:
         data = np.vstack([data, _one_for_each(labels[0], model, data.dtype)])
     return torch.from_numpy(data).to(torch.float32), properties
+
+
+def way_of(model: TrainedModel) -> tuple[Any, ...]:
+    """All that decides what `preprocess` makes of an image: the same for models whose plans agree in it."""
+    configuration = model.configuration_manager.configuration
+    plans = [model.plans[name] for name in _OF_PLANS]
+    configured = [configuration.get(name) for name in _OF_CONFIGURATION]
+    return len(model.channel_names), model.is_second_stage, plans, configured
 
 
 def _one_for_each(labels: npt.NDArray[np.signedinteger], model: TrainedModel, dtype: npt.DTypeLike) -> Image:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import InputError
+from ..inference.shared_images import shared_images
 from ..models.dataset import structures_of
 from ..progress import Progress
 from ..volumes import structures
@@ -38,7 +39,8 @@ def segment_several(
     progress.stage("load")
     for one in requests:
         check(one)
-    found = [segment(volume, one, progress.part(number, len(requests))) for number, one in enumerate(requests)]
+    with shared_images():
+        found = [segment(volume, one, progress.part(number, len(requests))) for number, one in enumerate(requests)]
     names = [one.model for one in found]
     if len(set(names)) < len(names):  # folders of one data set
         names = [one.model for one in requests]

@@ -39,7 +39,8 @@ def preprocess_all(
     if workers < 2:
         done = (_preprocess(without_weights, item, file) for item, file in waiting)
     else:
-        jobs = Parallel(workers, return_as="generator_unordered")
+        # What takes time is NumPy's and PyTorch's; processes would each import both, again and again.
+        jobs = Parallel(workers, prefer="threads", return_as="generator_unordered")
         done = jobs(delayed(_preprocess)(without_weights, item, file) for item, file in waiting)
     progress = progress or Progress()
     progress.stage("images")

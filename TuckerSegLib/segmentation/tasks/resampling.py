@@ -6,22 +6,29 @@ That makes eight bytes of every voxel first, for a large CT more than all its ne
 # mypy: allow-untyped-calls
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 from nibabel.nifti1 import Nifti1Image
 from scipy import ndimage
 
+from ...inference.shared_images import made_once
 from ...models.totalsegmentator.tasks import Spacing
 from .nibabel_images import Labels
 
 
 def to_spacing(image: Nifti1Image, spacing: Spacing, order: int, dtype: type[np.generic]) -> Nifti1Image:
     """The image (I, J, K) on a grid of `spacing` mm between the same first and last voxels; `order` is 0 or 1."""
-    own = np.array(image.header.get_zooms())
-    if np.array_equal(own, spacing):
+    if np.array_equal(image.header.get_zooms(), spacing):
         return image
-    zoom = own / np.array(spacing)
+    way = (tuple(spacing), order, np.dtype(dtype), image.affine.tolist())
+    make = partial(_to_spacing, image, spacing, order, dtype)
+    return made_once("resampled", np.asanyarray(image.dataobj), way, make)
+
+
+def _to_spacing(image: Nifti1Image, spacing: Spacing, order: int, dtype: type[np.generic]) -> Nifti1Image:
+    zoom = np.array(image.header.get_zooms()) / np.array(spacing)
     voxels = ndimage.zoom(np.asanyarray(image.dataobj), zoom, output=np.float64, order=order, mode="nearest")
     affine = image.affine.copy()
     affine[:3, :3] /= zoom
