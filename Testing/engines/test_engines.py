@@ -184,6 +184,7 @@ class Counting:
         self.prepared = self.runs = 0
 
     memory = 1
+    is_rounded = False
 
     @property
     def engine(self) -> str:

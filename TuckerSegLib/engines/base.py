@@ -47,6 +47,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def is_rounded(self) -> bool:
+        """Whether it computes in less than single precision, so that its answers are only nearly the network's."""
+        ...
+
+    @property
     def has_layer_times(self) -> bool:
         """Whether `LayerTimes` are its own, so that ranks can be tuned to it."""
         ...

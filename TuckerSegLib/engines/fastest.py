@@ -18,7 +18,7 @@ from .fused.engine import FusedEngine
 from .gpu.engine import GpuEngine
 from .memory import give_back
 from .names import NAMES
-from .openvino import OpenVinoEngine
+from .openvino import OpenVinoEngine, RoundedOpenVinoEngine
 from .timing.bench import Bench, bench_on, clock_of
 from .timing.processor import CPU, circumstances
 from .timing.stopwatch import shortest_seconds
@@ -32,13 +32,16 @@ _FORMAT = 4
 _NEAR = 0.1
 """Engines whose times differ by no more than this share count as equally fast, and the one that is tried first runs."""
 
+_FAR = 0.05
+"""What an engine's answers to noise may be wrong by, as a share of their root mean square, or it is not taken."""
+
 _PACKAGES = ("llvmlite", "openvino", "triton")
 """Packages whose versions decide which engine is the fastest."""
 
 
 def engines(store: Store) -> tuple[Engine, ...]:
     """All there are, the one that is there for every network last."""
-    return FusedEngine(), GpuEngine(), OpenVinoEngine(store), TorchEngine()
+    return FusedEngine(), GpuEngine(), RoundedOpenVinoEngine(store), OpenVinoEngine(store), TorchEngine()
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,17 @@ class Choice:
     def led_by(self, engine: str) -> "Choice":
         """The same engines with this one tried first, as it is known to be fast."""
         return replace(self, order=tuple(_beginning_with(engine, self.order)), by_speed=True, ordered=True)
+
+    def suited(self, exact: bool) -> "Choice":
+        """The engines that may run a network, left to us, whose own answers are wanted, or only nearly those.
+
+        In the second case OpenVINO need not be tried in single precision where it is faster in less.
+        """
+        rounded = {engine.name for engine in self.order if engine.is_rounded}
+        if not self.by_speed or not rounded:
+            return self
+        unwanted = rounded if exact else {OpenVinoEngine.name}
+        return replace(self, order=tuple(engine for engine in self.order if engine.name not in unwanted))
 
     def prepare(self, folds: Sequence[Source], progress: Progress | None = None) -> Sequence[Prepared]:
         """A model's folds, each prepared by the first engine that can; a warning tells which could not.
@@ -161,7 +175,8 @@ def _order(name: str, available: Sequence[Engine], device: torch.device) -> list
         return usable
     if name not in [engine.name for engine in usable]:
         raise InputError(f"The engine {name} is not installed or does not run on {device.type}: choose auto or torch.")
-    return usable[[engine.name for engine in usable].index(name) :]
+    named, *later = usable[[engine.name for engine in usable].index(name) :]
+    return [named, *(engine for engine in later if not engine.is_rounded)]
 
 
 def _all(
@@ -205,15 +220,15 @@ def _timed(
     next one has to be faster by more than what load may change, so that the same computer chooses the same again.
     """
     patch = torch.randn(1, *source.patch, device=device)
-    fastest: ReplacedOnFailure | None = None
+    fastest, expected = None, patch
     seconds: dict[str, float] = {}
     for engine in order:
         progress.check()
         network = ReplacedOnFailure(source, device, _beginning_with(engine.name, order))
-        network(patch)  # which may have another engine take over, be it one that has been timed
+        answer = network(patch)  # may have another engine take over, be it one that has been timed
         if fastest is None:
-            fastest = network
-        elif network.engine not in (fastest.engine, *seconds):
+            fastest, expected = network, answer.clone()
+        elif network.engine not in (fastest.engine, *seconds) and _is_near(answer, expected):
             rivals = (fastest, network)
             runs, clock = [partial(rival, patch) for rival in rivals], clock_of(device)
             taken = shortest_seconds(runs, progress.check, give_up_after=2, clock=clock)
@@ -225,6 +240,11 @@ def _timed(
         give_back()
     assert fastest is not None
     return fastest, seconds
+
+
+def _is_near(answer: Tensor, expected: Tensor) -> bool:
+    off, size = (float(x.float().square().mean().sqrt()) for x in (answer - expected, expected))
+    return off <= _FAR * size
 
 
 def _beginning_with(name: str, order: Sequence[Engine]) -> list[Engine]:

@@ -1,4 +1,4 @@
-"""OpenVINO on x86 and Arm CPUs, in single precision; what it compiled is kept on disk."""
+"""OpenVINO on x86 and Arm CPUs, in single precision or in bfloat16; what it compiled is kept on disk."""
 
 import contextlib
 import gc
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..decomposition.counting import without_data
+from ..decomposition.fast_passes import half_precision
 from ..store import Store
 from .base import Source
 
@@ -24,7 +25,8 @@ _FORMAT = 1
 class OpenVinoEngine:
     """Compiles a network for the CPU, which takes seconds the first time; `store` keeps what came of it."""
 
-    name, is_reference, has_layer_times = "openvino", False, False
+    name, precision = "openvino", "f32"
+    is_reference, is_rounded, has_layer_times = False, False, False
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -37,7 +39,11 @@ class OpenVinoEngine:
 
         core = openvino.Core()
         threads = torch.get_num_threads()
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_NUM_THREADS": threads,
+        }
         cpu = core.get_property("CPU", "FULL_DEVICE_NAME")
         key = f"{_FORMAT} {openvino.__version__} {cpu} {settings} {source.patch} {source.key}"
         return self._kept(core, key, settings) or self._compiled(core, key, source, settings)
@@ -47,7 +53,7 @@ class OpenVinoEngine:
         if content is None:
             return None
         try:
-            return OpenVinoNetwork(core.import_model(io.BytesIO(content), "CPU", settings), len(content))
+            return OpenVinoNetwork(core.import_model(io.BytesIO(content), "CPU", settings), len(content), self.name)
         except Exception as error:  # OpenVINO raises no class of its own
             _log.warning("A compiled network is made anew: %s", error)
             self._store.forget(key)
@@ -59,16 +65,26 @@ class OpenVinoEngine:
         exported = compiled.export_model()
         content = exported if isinstance(exported, bytes) else exported.getvalue()
         self._store.write(key, content)
-        return OpenVinoNetwork(compiled, len(content))
+        return OpenVinoNetwork(compiled, len(content), self.name)
+
+
+class RoundedOpenVinoEngine(OpenVinoEngine):
+    """The same with factors of eight bits and sums of 24 (bfloat16), where the processor multiplies those faster.
+
+    A feature comes out wrong by a hundredth of its usual size, and no label changes but where two are as likely.
+    """
+
+    name, precision, is_rounded = "openvino-bf16", "bf16", True
+
+    def supports(self, device: torch.device) -> bool:
+        return super().supports(device) and half_precision(device)
 
 
 class OpenVinoNetwork:
     """A compiled network; patches run one by one, as its shapes are fixed. `memory` is that of its file."""
 
-    engine = "openvino"
-
-    def __init__(self, compiled: Any, memory: int) -> None:
-        self.memory = memory
+    def __init__(self, compiled: Any, memory: int, engine: str) -> None:
+        self.memory, self.engine = memory, engine
         self._request = compiled.create_infer_request()
         self._shape = tuple(compiled.output(0).shape)[1:]
 

@@ -14,7 +14,7 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 class TorchEngine:
     """Runs the network as it is; on NVIDIA's GPUs with autocast to half precision, as nnU-Net does."""
 
-    name, is_reference, has_layer_times = "torch", True, False
+    name, is_reference, is_rounded, has_layer_times = "torch", True, False, False
 
     def supports(self, device: torch.device) -> bool:
         return True

@@ -37,14 +37,15 @@ class Originals:
     def checked(
         self, level: PreparedModel, model: TrainedModel, request: Request, engines: Choice, cache: Cache
     ) -> PreparedModel:
-        """`level` of `model`, its answers to be checked; the original network as it is, there is nothing to check.
+        """`level` of `model`, its answers to be checked; of the original network, there is nothing to check.
 
         Ranks as published give the published answer, also where the original ran, unless something is promised.
         """
-        if level.model.compression is None or model.compression is not None:
+        if level.is_original or model.compression is not None:
             return level
         untouched = request.exact_ranks and request.at_least is None
-        expected = Expectations(model, cache).known(dict(level.model.compression.policy))
+        compression = level.model.compression
+        expected = Expectations(model, cache).known(dict(compression.policy)) if compression else None
         reliability = expected.reliability if expected else Reliability.unknown(label_count(model))
         wanted = Wanted(reliability, request.at_least, untouched)
         return replace(level, check=Check(partial(self._prepare, model, engines, cache), wanted))

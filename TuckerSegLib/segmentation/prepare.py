@@ -41,7 +41,7 @@ class PreparedModel:
     `networks` holds one a fold. With `head` they give features, and the scores are what it makes of them. `instead`
     prepares the same for the CPU, for a run that the GPU fails; None where nobody left the choice to us. With `check`
     the answers are checked against the original network's. `choices` are those of this computer's that went into it,
-    and more as it runs for the first time.
+    and more as it runs for the first time. `rounding` names the engines that compute in less than single precision.
     """
 
     model: TrainedModel
@@ -52,6 +52,7 @@ class PreparedModel:
     instead: Callable[[], "PreparedModel"] | None = None
     check: Check | None = None
     choices: Mapping[str, Any] = field(default_factory=dict)
+    rounding: Sequence[str] = ()
 
     @property
     def engine(self) -> str:
@@ -61,6 +62,11 @@ class PreparedModel:
     def unmirrored(self) -> "PreparedModel":
         """The same, which does not average over mirror images."""
         return replace(self, model=replace(self.model, mirror_axes=None))
+
+    @property
+    def is_original(self) -> bool:
+        """Whether it gives the answers of the network as it was trained, with rounding errors of single precision."""
+        return self.model.compression is None and self.engine not in self.rounding
 
     @property
     def memory(self) -> int:
@@ -108,7 +114,9 @@ def _prepared(
     with_head: bool,
 ) -> PreparedModel:
     """What `prepare` gives, on this very device."""
-    small, cache_hit = cache.compressed(model, recipe.policy(model, engines, progress), progress)
+    policy = recipe.policy(model, engines, progress)
+    small, cache_hit = cache.compressed(model, policy, progress)
+    engines = engines.suited(exact=small.compression is None and policy.settings.get("factor") == 1)
     weights = _Weights(small)
     # nnU-Net rounds scores while it averages them; features are not rounded alike, so its own labels need the scores.
     is_exact = engines.is_reference and small.compression is None
@@ -116,7 +124,10 @@ def _prepared(
     networks = engines.prepare(_sources(small, weights, head is not None), progress)
     weights.forget()
     give_back()  # what compressing, and engines that were not chosen, took
-    return PreparedModel(small, networks, engines.device, cache_hit, head, choices=engines.store.chosen)
+    rounding = [engine.name for engine in engines.order if engine.is_rounded]
+    return PreparedModel(
+        small, networks, engines.device, cache_hit, head, choices=engines.store.chosen, rounding=rounding
+    )
 
 
 class _Weights:

@@ -127,7 +127,8 @@ def device_titles() -> dict[str, str]:
 
 def engine_titles() -> dict[str, str]:
     """What the library's engines are called."""
-    return {"auto": _("Automatic"), "fused": "PyTorch (fused)", "openvino": "OpenVINO", "torch": "PyTorch"}
+    openvino = {"openvino": "OpenVINO", "openvino-bf16": "OpenVINO (bfloat16)"}
+    return {"auto": _("Automatic"), "fused": "PyTorch (fused)", **openvino, "torch": "PyTorch"}
 
 
 def percent(share: float) -> str:

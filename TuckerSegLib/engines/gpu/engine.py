@@ -17,7 +17,7 @@ _CONVOLUTIONS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 class GpuEngine:
     """Half precision, as nnU-Net's own on a GPU, by fewer and faster kernels; the same answers within its rounding."""
 
-    name, is_reference, has_layer_times = "fused", False, True
+    name, is_reference, is_rounded, has_layer_times = "fused", False, False, True
 
     def supports(self, device: torch.device) -> bool:
         return device.type == "cuda"
