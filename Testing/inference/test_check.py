@@ -19,7 +19,7 @@ from TuckerSegLib.inference.check.expected_dice import expected_dice, known
 from TuckerSegLib.inference.check.learning import examples, learnt
 from TuckerSegLib.inference.check.original import Original
 from TuckerSegLib.inference.check.reliability import CLASSES, Reliability, doubt
-from TuckerSegLib.inference.check.sureness import Sureness, label_count, sureness
+from TuckerSegLib.inference.check.sureness import EDGES, Sureness, label_count, labels_on_grid, sureness
 from TuckerSegLib.inference.head import Head, split
 from TuckerSegLib.inference.merged import Merged, merged_head
 from TuckerSegLib.inference.places import Places
@@ -220,6 +220,22 @@ def test_merged_answers_are_each_networks_where_it_alone_ran() -> None:
     for rows, head, features in ((slice(0, 2), heads[0], first), (slice(2, 4), heads[1], second)):
         expected = head(features[:, rows].flatten(1).T).T.view(5, 2, 4, 4)
         torch.testing.assert_close(scores[:, rows], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_two_best_labels_are_those_that_sorting_finds(tmp_path: Path) -> None:
+    model = open_folder(make_folder(tmp_path, labels=6))
+    outputs = model.label_manager.num_segmentation_heads
+    # Whole numbers, so that many voxels have several best labels: the first counts, as for nnU-Net.
+    features = torch.randint(0, 4, (3, 5, 70, 80), generator=torch.Generator().manual_seed(0)).float()
+    head = Head(torch.randint(-2, 3, (outputs, 3)).float(), torch.arange(outputs) % 3 - 1.0)
+    scores = head(features.flatten(1).T)
+    best, labels = scores.sort(1, descending=True, stable=True)
+    found = sureness(features, head, model, Progress())
+    assert torch.equal(found.labels.flatten().long(), labels[:, 0])
+    assert torch.equal(found.seconds.flatten().long(), labels[:, 1])
+    margins = torch.bucketize(best[:, 0] - best[:, 1], torch.tensor(EDGES))
+    assert torch.equal(found.margins.flatten().long(), margins)
+    assert torch.equal(labels_on_grid(features, head, model), found.labels)
 
 
 def test_a_region_models_sureness_turns_its_closest_decision(tmp_path: Path) -> None:

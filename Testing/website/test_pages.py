@@ -13,6 +13,8 @@ from website import commands, licences, links, module
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
+MODULES = ("TuckerSegLib", "TuckerSeg", "Testing", "Resources", "packaging")
+
 LINK = re.compile(r"\]\((?!\w+:)([^)\s#]*)(?:#([^)\s]+))?\)")
 
 
@@ -34,6 +36,13 @@ def test_links_lead_to_files_and_headings_that_exist(document: Path) -> None:
         if not file.exists() or (anchor and anchor not in anchors(file)):
             broken.append(f"{target}#{anchor}")
     assert not broken
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_modules_that_are_named_exist(document: Path) -> None:
+    named = set(re.findall(r"`([\w/.-]+\.py)`", document.read_text(encoding="utf-8")))
+    modules = [path.as_posix() for top in MODULES for path in (ROOT / top).rglob("*.py")]
+    assert [name for name in sorted(named) if not any(module.endswith(f"/{name}") for module in modules)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -25,6 +25,10 @@ class Head:
         """The scores (voxels, outputs) of features (voxels, features)."""
         return torch.addmm(self.bias, features, self.weight.T)
 
+    def of_columns(self, features: Tensor) -> Tensor:
+        """The same with voxels along the second axis: (outputs, voxels) of (features, voxels)."""
+        return torch.addmm(self.bias[:, None], self.weight, features)
+
     def output(self, index: int, features: Tensor) -> Tensor:
         """One output alone, (1, *any), of features (features, *any)."""
         scores: Tensor = torch.tensordot(self.weight[index : index + 1], features, 1) + self.bias[index]
