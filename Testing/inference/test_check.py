@@ -229,7 +229,7 @@ def test_the_two_best_labels_are_those_that_sorting_finds(tmp_path: Path) -> Non
     features = torch.randint(0, 4, (3, 5, 70, 80), generator=torch.Generator().manual_seed(0)).float()
     head = Head(torch.randint(-2, 3, (outputs, 3)).float(), torch.arange(outputs) % 3 - 1.0)
     scores = head(features.flatten(1).T)
-    best, labels = scores.sort(1, descending=True, stable=True)
+    best, labels = torch.sort(scores, dim=1, descending=True, stable=True)
     found = sureness(features, head, model, Progress())
     assert torch.equal(found.labels.flatten().long(), labels[:, 0])
     assert torch.equal(found.seconds.flatten().long(), labels[:, 1])

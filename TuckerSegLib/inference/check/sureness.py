@@ -71,7 +71,7 @@ def label_count(model: TrainedModel) -> int:
 
 def _scores(features: Features, head: Head, z: int) -> Iterator[Tensor]:
     """A slice's scores, (outputs, voxels), a few voxels at a time."""
-    for part in features[:, z : z + 1].flatten(1).float().split(_VOXELS, 1):
+    for part in torch.split(features[:, z : z + 1].flatten(1).float(), _VOXELS, 1):
         yield head.of_columns(part)
 
 
