@@ -1,16 +1,19 @@
 """A model is prepared once for all positions of the slider, and what was learnt about it can be carried elsewhere."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import torch
-from pytest import MonkeyPatch, fixture, raises
+from pytest import MonkeyPatch, approx, fixture, raises
+from safetensors import safe_open
 from safetensors.torch import load_file
 from support.trained_folders import make_folder
 
 from TuckerSegLib.decomposition.counting import convolutions
 from TuckerSegLib.decomposition.frontier import Position
 from TuckerSegLib.decomposition.policies import Relative
+from TuckerSegLib.decomposition.tucker import Ranks
 from TuckerSegLib.errors import Cancelled, InputError, ModelError
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.nnunet import digest
@@ -72,9 +75,9 @@ def test_a_model_that_no_phantom_fits_is_prepared_on_the_users_images(tmp_path: 
     assert found.policy["policy"] in ("frontier", "relative")
 
 
-def test_minutes_make_levels_better_and_the_slider_uses_them(
-    model: str, tmp_path: Path, monkeypatch: MonkeyPatch
-) -> None:
+@fixture
+def one_level(model: str, tmp_path: Path, monkeypatch: MonkeyPatch) -> dict[str, Ranks]:
+    """The ranks of the only level that the model's positions have; an image to train on is beside the model."""
     ranks = Relative(0.3, 4).choose(convolutions(open_model(model).network_without_data()))
     found = [Position(1.0, {}, 2.0, 2.0, 0.0), Position(0.3, ranks, 1.0, 1.0, 0.5)]
     monkeypatch.setattr(positions, "LITTLE", 0)
@@ -82,6 +85,12 @@ def test_minutes_make_levels_better_and_the_slider_uses_them(
     for where in (preparation, improve):
         monkeypatch.setattr(where, "chosen_here", lambda *_: found)
     write_nifti(volume(1).voxels[0], volume(1).geometry, tmp_path / "image.nii.gz")
+    return ranks
+
+
+def test_minutes_make_levels_better_and_the_slider_uses_them(
+    model: str, tmp_path: Path, one_level: dict[str, Ranks]
+) -> None:
     here = session(tmp_path / "cache")
     here.prepare(model, images=[str(tmp_path / "image.nii.gz")])
     before = here.segment(volume(5), Request(model, factor=0.3, engine="fused"))
@@ -89,8 +98,25 @@ def test_minutes_make_levels_better_and_the_slider_uses_them(
     after = here.segment(volume(5), Request(model, factor=0.3, engine="fused"))
     assert "trained" not in before.policy and float(after.policy["trained"]) < 1
     (trained,) = TrainedLevels(here.cache).choices(digest(open_model(model).load_weights()[0]))
-    assert trained.ranks == ranks and 0 < trained.left < 1
+    assert trained.ranks == one_level and 0 < trained.left < 1
     assert f"{trained.left:.6g}" == after.policy["trained"]
+
+
+def test_what_a_killed_training_gained_counts_the_next_time(
+    model: str, tmp_path: Path, one_level: dict[str, Ranks], monkeypatch: MonkeyPatch
+) -> None:
+    here, images = session(tmp_path / "cache"), [str(tmp_path / "image.nii.gz")]
+    network = digest(open_model(model).load_weights()[0])
+    with monkeypatch.context() as killed:
+        killed.setattr(TrainedLevels, "keep", lambda *_: None)
+        here.prepare(model, images=images, minutes=0.05)
+    assert not TrainedLevels(here.cache).choices(network)
+    here.prepare(model, images=images, minutes=1e-6)
+    (trained,) = TrainedLevels(here.cache).choices(network)
+    (state,) = (tmp_path / "cache" / "improving").glob("*/*/*.safetensors")
+    with safe_open(state, "pt") as file:
+        standing = json.loads(file.metadata()["standing"])
+    assert trained.left == approx(standing["best"] / standing["first"]) and trained.left < 1
 
 
 def test_a_prepared_model_is_segmented_by_what_was_learnt(model: str, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:

@@ -110,3 +110,16 @@ def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
     assert again.standings["0.5"].rate == 250
     again.train(0.1)
     assert again.standings["0.5"].rate == 62.5 and same(again.level("0.5"), levels["0.3"])
+
+
+def test_a_rate_at_which_little_is_gained_falls_and_what_was_gained_is_kept(
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    schedule = replace(SCHEDULE, learning_rate=1e-6, least_rate=2e-7)
+    slow = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), tmp_path, schedule)
+    slow.train(0.01)
+    first = slow.standings["0.3"]
+    assert first.best < first.first and first.rate == 2.5e-7 and first.gain is None
+    slow.train(0.01)
+    last = slow.standings["0.3"]
+    assert last.best < first.best and last.rate == 2.5e-7 and last.gain, "at the least rate a small gain is a gain"

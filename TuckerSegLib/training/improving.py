@@ -2,7 +2,7 @@
 
 Each turn is a few dozen steps of Adam on random patches, against the original's soft answers on the same patches
 (`soft_loss`), which cost a quarter of a step and are made on the way. A level's weights are their running mean, and its
-rate falls to a quarter whenever a turn gained nothing, which then counts as not taken: so no length is fixed
+rate falls to a quarter whenever a turn gained little, or nothing, which then counts as not taken: so no length is fixed
 beforehand, and the training can be stopped after any turn and gone on with later. Which level is next is decided by
 what the last turns of each gained a second on patches that are held out. A level never becomes worse there than it was.
 """
@@ -37,6 +37,9 @@ Weights = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 _FORMAT = "tuckerseg improvement 2"
+_LITTLE = 0.05
+"""The share of a level's divergence below which what a turn gained asks for a lower rate."""
+
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 """What Adam keeps of a parameter."""
 
@@ -214,8 +217,12 @@ class _Level:
         gain = (before.best - found) / max(seconds(), 1e-9)
         if gain > 0:
             self._best = {name: p.clone() for name, p in self._mean.items()}
-            gain = gain if before.gain is None else (gain + before.gain) / 2
-            self.standing = replace(before, steps=self.steps, best=found, gain=gain)
+            if before.best - found < _LITTLE * before.best and self._is_enough(before.rate / 4):
+                # Shorter steps gained more at once than what these could have gained yet, wherever that was tried.
+                self.standing = replace(before, steps=self.steps, best=found, rate=before.rate / 4, gain=None)
+            else:
+                gain = gain if before.gain is None else (gain + before.gain) / 2
+                self.standing = replace(before, steps=self.steps, best=found, gain=gain)
         else:
             self._from_best()
             rate = before.rate / 4

@@ -1,5 +1,6 @@
 """Every position of a prepared model trained further, for as many minutes as there are, and kept where that helped."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,7 @@ from ...progress import Progress
 from ...training.distillation import random_patch
 from ...training.images import preprocess_all
 from ...training.improving import Answer, Improvement, Standing
+from ...volumes.output import whole_file
 from ...volumes.sources import PHANTOMS
 from .calibrations import Calibrations
 from .positions import chosen_here
@@ -26,6 +28,8 @@ from .trained_levels import TrainedLevels
 
 _FOLDER = "improving"
 """Below the cache's folder: what trainings go on from."""
+
+_AT_FIRST = "left_at_first.json"
 
 _HELD_OUT = 8
 """Patches that nothing is trained on, of the last images."""
@@ -118,7 +122,7 @@ class _Fold:
             regions=self._model.label_manager.has_regions,
             device=self._engines.device,
         )
-        before = {name: self._before(name, standing) for name, standing in improvement.standings.items()}
+        before = self._at_first(improvement.standings, folder / self._key[:16] / _AT_FIRST)
         try:
             improvement.train(seconds, progress)
         finally:
@@ -130,10 +134,16 @@ class _Fold:
         source = Source(f"{self._key} whole", lambda: self._original, patch)
         return self._engines.led_by(self._engines.order[0].name).prepare([source])[0]
 
-    def _before(self, name: str, standing: Standing) -> float:
-        """What had been left of the divergence when this training began, from what is left now."""
-        known = self._kept.at(self._key, self._levels[name].ranks)
-        return (known.left if known else 1.0) / (standing.best / standing.first)
+    def _at_first(self, standings: Mapping[str, Standing], path: Path) -> dict[str, float]:
+        """What had been left of each level's divergence when its training began, be it in a run that was killed."""
+        written: dict[str, float] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for name, standing in standings.items():
+            if standing.steps == 0 or name not in written:
+                known = self._kept.at(self._key, self._levels[name].ranks)
+                written[name] = known.left if known else 1.0
+        with whole_file(path) as partial_file:
+            partial_file.write_text(json.dumps(written), encoding="utf-8")
+        return written
 
     def _keep(self, improvement: Improvement, before: Mapping[str, float]) -> None:
         for name, standing in improvement.standings.items():
