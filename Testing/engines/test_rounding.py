@@ -84,6 +84,14 @@ def test_an_approximation_runs_in_bfloat16_and_openvino_is_not_compiled_twice(
     assert not engines["openvino"].prepared
 
 
+@pytest.mark.parametrize(("single", "rounded"), [(0.03, 0.027), (0.004, 0.0)], ids=["hardly faster", "a small network"])
+def test_it_does_not_where_little_is_gained(
+    engines: dict[str, Doubling], tmp_path: Path, single: float, rounded: float
+) -> None:
+    engines["fused"].seconds, engines["openvino-bf16"].seconds = single, rounded
+    assert engine_of(choice("auto", "cpu", Store(tmp_path)).suited(exact=False)) == "fused"
+
+
 def test_the_networks_own_answer_never_does(engines: dict[str, Doubling], tmp_path: Path) -> None:
     found = choice("auto", "cpu", Store(tmp_path)).suited(exact=True)
     assert engine_of(found) == "openvino"

@@ -32,6 +32,11 @@ _FORMAT = 4
 _NEAR = 0.1
 """Engines whose times differ by no more than this share count as equally fast, and the one that is tried first runs."""
 
+_FAR_FASTER, _LITTLE = 0.2, 0.02
+"""By what share an engine that rounds has to be faster, and from which seconds a patch: so much that no load decides
+whether a result is rounded.
+"""
+
 _FAR = 0.05
 """What an engine's answers to noise may be wrong by, as a share of their root mean square, or it is not taken."""
 
@@ -221,6 +226,7 @@ def _timed(
     """
     patch = torch.randn(1, *source.patch, device=device)
     fastest, expected = None, patch
+    rounded = {engine.name for engine in order if engine.is_rounded}
     seconds: dict[str, float] = {}
     for engine in order:
         progress.check()
@@ -234,12 +240,17 @@ def _timed(
             taken = shortest_seconds(runs, progress.check, give_up_after=2, clock=clock)
             for rival, best in zip(rivals, taken, strict=True):
                 seconds[rival.engine] = min(best, seconds.get(rival.engine, best))
-            fastest = network if taken[1] < (1 - _NEAR) * taken[0] else fastest
+            fastest = network if _is_worth_it(network.engine in rounded, *taken) else fastest
             del rivals
         del network
         give_back()
     assert fastest is not None
     return fastest, seconds
+
+
+def _is_worth_it(is_rounded: bool, before: float, after: float) -> bool:
+    """Whether an engine that takes `after` seconds is to replace one that takes `before`."""
+    return after < (1 - _FAR_FASTER) * before and before > _LITTLE if is_rounded else after < (1 - _NEAR) * before
 
 
 def _is_near(answer: Tensor, expected: Tensor) -> bool:

@@ -15,7 +15,7 @@ app = typer.Typer(help="Measure on this computer what the documents claim.", no_
 
 Model = Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")]
 
-Engine = Annotated[str, typer.Option(help="auto, fused, openvino or torch.")]
+Engine = Annotated[str, typer.Option(help="auto, fused, openvino, openvino-bf16 or torch.")]
 
 
 @app.command()
