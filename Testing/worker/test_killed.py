@@ -88,18 +88,20 @@ def client(cache: Path) -> Iterator[Client]:
     client.close()
 
 
-def nothing_is_left(*pids: int) -> bool:
-    """Whether none of these processes lives, and what they shared has no name any more."""
-    names = [f"tuckerseg-{pid}-*" for pid in (*pids, os.getpid())]
-    places = [Path("/dev/shm"), Path(tempfile.gettempdir())]
-    return all(is_gone_within(PATIENCE, pid) for pid in pids) and not [
-        p for place in places for name in names for p in place.glob(name)
-    ]
+def what_is_left(others: set[Path], *pids: int) -> list[str]:
+    """Those of these processes that live, and what they or this one shared that has a name, but for `others`."""
+    alive = [f"process {pid}" for pid in pids if not is_gone_within(PATIENCE, pid)]
+    return alive + [str(path) for path in sorted(shared_by(*pids, os.getpid()) - others)]
+
+
+def shared_by(*pids: int) -> set[Path]:
+    places = (Path("/dev/shm"), Path(tempfile.gettempdir()))
+    return {path for place in places for pid in pids for path in place.glob(f"tuckerseg-{pid}-*")}
 
 
 def kill_the_worker(client: Client, request: Request, right: bytes, moments: int, seed: int) -> None:
     """At random moments of a request: while it starts, imports, compresses, keeps, segments and answers."""
-    chance = random.Random(seed)
+    chance, others = random.Random(seed), shared_by(os.getpid())
     start = time.monotonic()
     assert client.segment(volume(), request).wait().label_map.labels.tobytes() == right
     longest = 1.1 * (time.monotonic() - start)
@@ -116,7 +118,7 @@ def kill_the_worker(client: Client, request: Request, right: bytes, moments: int
         while not job.done:
             job.poll()
         assert client.segment(volume(), request).wait().label_map.labels.tobytes() == right
-        assert nothing_is_left(pid)
+        assert what_is_left(others, pid) == []
         if chance.random() < 0.5:
             client.call("cache_clear").wait()
         if chance.random() < 0.5:
@@ -138,7 +140,7 @@ def test_a_worker_killed_at_many_moments(client: Client, request_: Request, righ
 
 def kill_the_client(folder: Path, model: str, right: bytes, moments: int, seed: int) -> None:
     """Alone, or together with its worker, by what a closing terminal, a task manager and a shutdown send."""
-    chance = random.Random(seed)
+    chance, others = random.Random(seed), shared_by(os.getpid())
     np.save(folder / "image.npy", volume().voxels)
     output = folder / "out" / "labels.nii.gz"
     output.parent.mkdir(exist_ok=True)
@@ -153,7 +155,7 @@ def kill_the_client(folder: Path, model: str, right: bytes, moments: int, seed: 
         for pid in chance.choice(([process.pid], [process.pid, worker], [worker, process.pid])):
             os.kill(pid, number)
         process.communicate(timeout=PATIENCE)
-        assert nothing_is_left(process.pid, worker)
+        assert what_is_left(others, process.pid, worker) == []
     request = Request(model, 0.5, engine="torch", exact_ranks=True)
     for left in output.parent.glob(".*"):
         os.utime(left, (0, 0))  # long ago
