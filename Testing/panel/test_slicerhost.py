@@ -669,9 +669,9 @@ def test_the_host_runs_on_a_display_too(tmp_path: Path) -> None:
         f"host.drag(panel.ui.thresholdSlider, 7)\nassert panel.ui.thresholdSlider.value == 7\n"
         f"host.screenshot(panel.panel, {str(tmp_path / 'a.png')!r})\nassert not host.unexpected\nhost.quit()\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "QT_QPA_PLATFORM": "xcb"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(slicerhost.__file__).parents[1]), "QT_QPA_PLATFORM": "xcb"}
     command = ["xvfb-run", "-a", sys.executable, str(script)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    if "xcb" in run.stderr and "could not be loaded" in run.stderr:
+    if "no Qt platform plugin could be initialized" in run.stderr:
         pytest.skip("apt-get install libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-shape0 libxkbcommon-x11-0")
     assert run.returncode == 0, run.stderr

@@ -31,6 +31,11 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows ends processes 
 
 SHAPE = (40, 40, 36)
 
+ENDING = [getattr(signal, name) for name in ("SIGKILL", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
+SIGNALS = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+"""Those that end a process started here: under `nohup` a closing terminal does not."""
+
 PATIENCE = 60.0
 """Seconds; a worker without a client ends within a patch, and tests may run beside much else."""
 
@@ -114,7 +119,7 @@ def kill_the_worker(client: Client, request: Request, right: bytes, moments: int
         pid = client.pid
         assert pid
         if client.running:
-            os.kill(pid, chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)))
+            os.kill(pid, chance.choice(SIGNALS))
         while not job.done:
             job.poll()
         assert client.segment(volume(), request).wait().label_map.labels.tobytes() == right
@@ -151,7 +156,7 @@ def kill_the_client(folder: Path, model: str, right: bytes, moments: int, seed: 
         assert process.stdout
         worker = int(process.stdout.readline())
         time.sleep(chance.uniform(0, 4))
-        number = chance.choice((signal.SIGKILL, signal.SIGTERM, signal.SIGHUP))
+        number = chance.choice(SIGNALS)
         for pid in chance.choice(([process.pid], [process.pid, worker], [worker, process.pid])):
             os.kill(pid, number)
         process.communicate(timeout=PATIENCE)

@@ -120,6 +120,17 @@ MIRROR_AXES = either(one_of(None), listed(whole(0, 2), 0, 3))
 
 _POLICY = keyed(either(number(), one_of(True, False), text()), 100)
 
+_COUNT = either(number(1), one_of(None))
+
+_REPORT = fields(
+    {
+        "parameters": number(1),
+        "parameters_before": number(1),
+        "layers": listed(fields({"ranks": either(one_of(None), listed(_CHANNELS, 2, 2))}), 0, _MANY),
+    },
+    {"multiply_adds": _COUNT, "multiply_adds_before": _COUNT},
+)
+
 DESCRIPTION = fields({"name": text(), "policy": _POLICY})
 """What is shown of a compressed model without opening it."""
 
@@ -134,7 +145,7 @@ HEADER = fields(
         "mirror_axes": MIRROR_AXES,
         "policy": _POLICY,
         "ranks": keyed(listed(_CHANNELS, 2, 2), _MANY),
-        "report": fields({name: number(0) for name in ("parameters", "parameters_before")}),
+        "report": _REPORT,
     }
 )
 """Of a compressed model, but for its format's number."""
