@@ -12,6 +12,7 @@ from support.dicom_series import STORED, STRAIGHT, right_handed, save, slices_of
 from support.geometries import SHAPE, oblique
 from support.images import VOXELS, refused
 
+from TuckerSegLib.errors import InputError
 from TuckerSegLib.volumes.files import read_volume
 
 
@@ -116,3 +117,13 @@ def test_a_series_cut_in_two_is_not_taken_for_the_longer_part(tmp_path: Path) ->
     write_series(tmp_path, STRAIGHT, slices=[0, 1])
     write_series(tmp_path, STRAIGHT, uid="1.2.4", slices=[2, 3])
     refused(tmp_path, "holds 2 volumes", "2 slices from 1.2.3-001.dcm", "2 slices from 1.2.4-003.dcm")
+
+
+def test_a_value_that_is_cut_off_and_only_asked_for_with_the_voxels_is_refused(tmp_path: Path) -> None:
+    (first, *_) = write_series(tmp_path, oblique())
+    representation = b"\x28\x00\x03\x01US\x02\x00\x00\x00"
+    content = first.read_bytes()
+    assert content.count(representation) == 1
+    first.write_bytes(content.replace(representation, b"\x28\x00\x03\x01US\x01\x00\x00"))
+    with pytest.raises(InputError, match="damaged"):
+        read_volume([tmp_path])

@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +17,7 @@ from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from ...errors import InputError
-from ..formats.contents import DEFLATE_RATIO, check_memory
+from ..formats.contents import DAMAGED, DEFLATE_RATIO, check_memory
 
 _DICOMDIR = "DICOMDIR"
 
@@ -43,6 +44,19 @@ DAMAGE = (
     zlib.error,
 )
 """What pydicom and its plug-ins raise at content that no writer makes."""
+
+
+@contextmanager
+def damage_refused(path: Path) -> Iterator[None]:
+    """What a damaged file in `path` makes of the block, where values are looked at only when they are asked for.
+
+    Raises:
+        InputError: the block met with damage.
+    """
+    try:
+        yield
+    except DAMAGE as error:
+        raise InputError(f"{path} {DAMAGED}.") from error
 
 
 class _Bounded(io.BufferedReader):

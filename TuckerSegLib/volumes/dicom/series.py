@@ -17,7 +17,7 @@ from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels, check_grey_volume
 from ..volume import Geometry
 from .frames import Frame, frames_of, is_localizer
-from .headers import DAMAGE, Headers, headers_in
+from .headers import Headers, damage_refused, headers_in
 from .pixels import voxels_of
 from .stack import Stack, stacked
 from .straightening import straightened
@@ -58,7 +58,8 @@ def read_dicom(path: Path, straighten: bool = False) -> tuple[Voxels, Geometry]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's, of values that break DICOM's rules and can be read all the same
         series, stack = series_of(path, straighten)
-        voxels = voxels_of(path, stack.frames, series.headers)
+        with damage_refused(path):
+            voxels = voxels_of(path, stack.frames, series.headers)
     return (voxels, stack.geometry) if stack.is_straight else straightened(voxels, stack)
 
 
@@ -68,13 +69,11 @@ def series_of(path: Path, straighten: bool = False) -> tuple[Series, Stack]:
     Raises:
         InputError, OSError: as `read_dicom`.
     """
-    try:
+    with damage_refused(path):
         found = headers_in(path if path.is_dir() else path.parent)
         series = _wanted(path, found)
         _check_undamaged(found, series)
         return series, _stack(path, series, straighten)
-    except DAMAGE as error:
-        raise InputError(f"{path} {DAMAGED}.") from error
 
 
 def volumes_in(folder: Path) -> list[Path]:
@@ -83,13 +82,10 @@ def volumes_in(folder: Path) -> list[Path]:
     Raises:
         InputError, OSError: as `read_dicom`.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), damage_refused(folder):
         warnings.simplefilter("ignore")
-        try:
-            found = _series(headers_in(folder).readable)
-        except DAMAGE as error:
-            raise InputError(f"{folder} {DAMAGED}.") from error
-    firsts = [next(iter(one.headers)) for one in found if one.frames > 1]
+        found = _series(headers_in(folder).readable)
+        firsts = [next(iter(one.headers)) for one in found if one.frames > 1]
     return [folder] if len(firsts) == 1 and firsts[0].parent == folder else [f for f in firsts if f.parent == folder]
 
 

@@ -25,7 +25,7 @@ from pydicom.pixels.utils import iter_pixels
 from ...errors import InputError
 from ..formats.contents import DAMAGED, Voxels
 from .frames import Frame
-from .headers import DAMAGE, is_deflated, opened
+from .headers import damage_refused, is_deflated, opened
 
 _PACKAGES = Path(__file__).parents[3]
 """The folder that holds this package, wherever it was loaded from."""
@@ -40,12 +40,9 @@ def unpacked(frames: Sequence[Frame]) -> Iterator[Voxels]:
         InputError: a file is cut off or damaged.
     """
     for file, group in groupby(frames, key=lambda frame: frame.file):
-        try:
-            with opened(file) as content:
-                source = dcmread(content) if is_deflated(file) else content
-                yield from iter_pixels(source, indices=[frame.index for frame in group])
-        except DAMAGE as error:
-            raise InputError(f"{file} {DAMAGED}.") from error
+        with damage_refused(file), opened(file) as content:
+            source = dcmread(content) if is_deflated(file) else content
+            yield from iter_pixels(source, indices=[frame.index for frame in group])
 
 
 def unpacked_elsewhere(frames: Sequence[Frame], shape: tuple[int, int]) -> Iterator[Voxels]:
