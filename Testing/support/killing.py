@@ -1,5 +1,6 @@
 """A cohort's run as a user has it, whose processes can be killed, and its Dask cluster where that is another one."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -52,8 +53,12 @@ class Run:
         return False
 
     def count(self) -> int:
-        """The results that are there."""
-        return sum(".cohort" not in path.parts for path in self.results.rglob("*.seg.nrrd"))
+        """The results that are there; what is unfinished comes and goes meanwhile."""
+        found = 0
+        for _, folders, files in os.walk(self.results):
+            folders[:] = [name for name in folders if name != ".cohort"]
+            found += sum(name.endswith(".seg.nrrd") for name in files)
+        return found
 
     def kill(self, kind: str) -> bool:
         """Kill one process of that kind, or all; says whether there was one."""
