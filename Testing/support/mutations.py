@@ -1,5 +1,6 @@
 """Damage of the kinds that disks, transfers and malice do to files, the same for the same seed."""
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -72,7 +73,7 @@ def mutated_json(content: Any, chance: random.Random) -> Any:
         elif kind == 1:
             del place[key]
         else:
-            place[key] = chance.choice(VALUES)
+            place[key] = copy.deepcopy(chance.choice(VALUES))
         if not changed:
             break
     return changed
