@@ -126,8 +126,10 @@ class Scan:
 
     def _decide(self, index: int) -> None:
         """Both labels of the voxels in which the patch weighs most."""
-        there, here = self._common(index)
+        there, here = _narrowed(*self._common(index), self.places.owners, index)
         own = self.places.owners[here[1:]] == index
+        if not own.any():
+            return  # its neighbours weigh more everywhere
         weights = self._weights[there[1:]]
         originals = labels_on_grid(self._sums[there] / weights, self._head, self._model)
         self._originals[here[1:]][own] = originals[own]
@@ -146,3 +148,17 @@ class Scan:
             there.append(slice(first, end))
             here.append(slice(first - inside.start, end - inside.start))
         return tuple(there), tuple(here)
+
+
+def _narrowed(
+    there: tuple[slice, ...], here: tuple[slice, ...], owners: Tensor, index: int
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """The two places of a patch, narrowed to the voxels (*spatial) that it owns: an eighth of it or so."""
+    own = owners[here[1:]] == index
+    narrow_there, narrow_here = [there[0]], [here[0]]
+    for axis, (outer, inner) in enumerate(zip(there[1:], here[1:], strict=True)):
+        hit = own.movedim(axis, 0).flatten(1).any(1).nonzero()
+        first, end = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 0)
+        narrow_there.append(slice(outer.start + first, outer.start + end))
+        narrow_here.append(slice(inner.start + first, inner.start + end))
+    return tuple(narrow_there), tuple(narrow_here)
