@@ -48,7 +48,7 @@ def volume(shape: tuple[int, int, int] = (22, 26, 30), spacing: tuple[float, ...
 
 
 def ready(model: TrainedModel, cache: Path, policy: RankPolicy = WHOLE) -> PreparedModel:
-    return prepared_model(model, cache, policy, "auto")
+    return prepared_model(model, cache, policy, "fused")
 
 
 def labels_of_scores(model: TrainedModel, image: Volume) -> npt.NDArray[np.unsignedinteger]:
