@@ -203,7 +203,7 @@ def test_a_file_that_is_sent_takes_the_place_of_the_image(page: Any, application
 def test_a_worker_that_dies_is_told_and_replaced(page: Any, application: Running) -> None:
     move_slider(page, "ArrowRight", 4)
     page.click("#segment")
-    page.wait_for_function("/this level/.test(document.querySelector('#status')?.textContent)", timeout=PATIENCE)
+    page.wait_for_selector("#cancel", timeout=PATIENCE)
     os.kill(workers(application)[0], signal.SIGKILL)
     page.wait_for_selector("#status.text-error", timeout=PATIENCE)
     assert "try again" in page.text_content("#status")
