@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytest import MonkeyPatch, approx, fixture, raises
+from pytest import MonkeyPatch, approx, fail, fixture, raises
 from safetensors import safe_open
 from safetensors.torch import load_file
 from support.trained_folders import make_folder
@@ -131,6 +131,19 @@ def test_a_prepared_model_is_segmented_by_what_was_learnt(model: str, tmp_path: 
     assert policy(session(tmp_path / "cache"), model) in ("frontier", "relative")
     chosen = prepared.positions[5].ranks
     assert (policy(session(tmp_path / "cache"), model) == "frontier") == bool(chosen)
+
+
+def test_it_is_prepared_for_as_many_cores_as_a_run_takes(model: str, tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
+    monkeypatch.setattr(positions, "LITTLE", 0)
+    here, threads = session(tmp_path / "cache"), torch.get_num_threads()
+    policy(here, str(make_folder(tmp_path / "other", patch_size=(16, 16, 16))))  # now it is known what is usual
+    torch.set_num_threads(threads + 1)  # as whoever calls the library may have done
+    try:
+        here.prepare(model)
+    finally:
+        torch.set_num_threads(threads)
+    monkeypatch.setattr(positions, "_measured", lambda *_: fail("a run measures what was prepared"))
+    assert policy(here, model) in ("frontier", "relative")
 
 
 def test_what_was_learnt_is_taken_to_another_computer_as_it_is(model: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from ..models.totalsegmentator.tasks import Network, task, task_names
 from ..models.totalsegmentator.weights import open_network, weights_folder
 from ..progress import Progress
 from ..store import Store
-from ..threads import cores
+from ..threads import ALL, cores
 from ..volumes import structures
 from ..volumes.sources import PHANTOMS
 from ..volumes.volume import Volume
@@ -148,7 +148,13 @@ class Session:
             ModelError: there is no such model, or it cannot be used.
             Cancelled: `progress` was cancelled; what was done is kept for the next time.
         """
-        engines, networks = choice("auto", "auto", Store(self.cache.folder)), self._networks(model)
+        with cores(ALL):  # as a segmentation takes them, so that it finds what was chosen for so many
+            return self._prepared_positions(self._networks(model), progress, images, minutes)
+
+    def _prepared_positions(
+        self, networks: Sequence[TrainedModel], progress: Progress | None, images: Sequence[str], minutes: float
+    ) -> list[PreparedPositions]:
+        engines = choice("auto", "auto", Store(self.cache.folder))
         for one in networks:
             prepare_positions(one, engines, self.cache, images, progress)
             if minutes > 0:
