@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-import numpy as np
 import numpy.typing as npt
 
 Made = TypeVar("Made")
@@ -50,5 +49,5 @@ def made_once(kind: str, voxels: Voxels, way: object, make: Callable[[], Made]) 
 
 
 def _are_the_same(one: Voxels, other: Voxels) -> bool:
-    places = [(x.__array_interface__["data"][0], x.shape, x.strides, np.dtype(x.dtype)) for x in (one, other)]
+    places = [(x.__array_interface__["data"][0], x.shape, x.strides, x.dtype) for x in (one, other)]
     return places[0] == places[1]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..engines.names import BY_NAME
 from ..errors import InputError, suggestion
 
 _MOST_THREADS = 1024
@@ -28,7 +29,7 @@ class Request:
     )
     factor: float = _option(1.0, "Share of each layer's channels kept, in (0, 1]; 1 is the original.")
     device: str = _option("auto", "auto, cpu, cuda or mps.")
-    engine: str = _option("auto", "auto (the fastest on this computer), fused, openvino, openvino-bf16 or torch.")
+    engine: str = _option("auto", f"auto (the fastest on this computer), {BY_NAME}.")
     structures: Sequence[str] = _option((), "Only these structures, such as liver,spleen; all otherwise.")
     exact_ranks: bool = _option(False, "The published ranks, not those that are fast on this computer.")
     folds: Sequence[int | str] = _option((), "Only these folds of a trained folder; all otherwise.")

@@ -16,15 +16,7 @@ def slider(
     html.Input(
         type="range",
         style=_SLIDER + style,
-        raw_attrs=[
-            f'aria-label="{label}"',
-            f'min="{ends[0]:g}"',
-            f'max="{ends[1]:g}"',
-            f'step="{step:g}"',
-            f':value="{field}"',
-            f'@input="{field} = Number($event.target.value)"',
-            *more,
-        ],
+        raw_attrs=[*_number(field, label, ends, step, "input"), *more],
     )
 
 
@@ -33,14 +25,7 @@ def number_field(field: str, label: str, ends: tuple[float, float], step: float)
     html.Input(
         type="number",
         classes="number-field",
-        raw_attrs=[
-            f'aria-label="{label}"',
-            f'min="{ends[0]:g}"',
-            f'max="{ends[1]:g}"',
-            f'step="{step:g}"',
-            f':value="{field}"',
-            f'@change="{field} = Number($event.target.value)"',
-        ],
+        raw_attrs=_number(field, label, ends, step, "change"),
     )
 
 
@@ -60,3 +45,15 @@ def choice(field: str, label: str, items: str, **more: Any) -> None:
 def text_button(text: str, click: Any, label: str) -> None:
     """A button that looks like the text it stands in; `label` is an expression of the page's."""
     html.Button(text, click=click, classes="fly", raw_attrs=[f':title="{label}"', f':aria-label="{label}"'])
+
+
+def _number(field: str, label: str, ends: tuple[float, float], step: float, event: str) -> list[str]:
+    """Attributes of an input whose number goes into the state called `field` at each such event."""
+    return [
+        f'aria-label="{label}"',
+        f'min="{ends[0]:g}"',
+        f'max="{ends[1]:g}"',
+        f'step="{step:g}"',
+        f':value="{field}"',
+        f'@{event}="{field} = Number($event.target.value)"',
+    ]

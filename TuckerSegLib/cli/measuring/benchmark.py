@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...engines.names import BY_NAME
 from ..options import Json
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ app = typer.Typer(help="Measure on this computer what the documents claim.", no_
 
 Model = Annotated[str, typer.Option("--model", "-m", help="sample or the folder of a trained nnU-Net.")]
 
-Engine = Annotated[str, typer.Option(help="auto, fused, openvino, openvino-bf16 or torch.")]
+Engine = Annotated[str, typer.Option(help=f"auto, {BY_NAME}.")]
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...engines.names import BY_NAME
 from ...errors import InputError
 from ..options import Json
 
@@ -49,7 +50,7 @@ def evaluate(
         typer.Option(help="A .tuckerseg file made from the model, to compare as well; may be repeated."),
     ] = None,
     step: Annotated[float, typer.Option(help="How far patches lie apart, as a share of their size.")] = 0.5,
-    engine: Annotated[str, typer.Option(help="auto, fused, openvino, openvino-bf16 or torch.")] = "torch",
+    engine: Annotated[str, typer.Option(help=f"auto, {BY_NAME}.")] = "torch",
     expected: Annotated[
         bool, typer.Option("--expected", help="Measure on other phantoms which agreement is to be expected, once.")
     ] = False,

@@ -126,10 +126,12 @@ class Scan:
 
     def _decide(self, index: int) -> None:
         """Both labels of the voxels in which the patch weighs most."""
-        there, here = _narrowed(*self._common(index), self.places.owners, index)
+        there, here = self._common(index)
         own = self.places.owners[here[1:]] == index
         if not own.any():
             return  # its neighbours weigh more everywhere
+        box = _box_around(own)  # an eighth of a patch or so
+        there, here, own = _within(there, box), _within(here, box), own[box]
         weights = self._weights[there[1:]]
         originals = labels_on_grid(self._sums[there] / weights, self._head, self._model)
         self._originals[here[1:]][own] = originals[own]
@@ -150,15 +152,13 @@ class Scan:
         return tuple(there), tuple(here)
 
 
-def _narrowed(
-    there: tuple[slice, ...], here: tuple[slice, ...], owners: Tensor, index: int
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The two places of a patch, narrowed to the voxels (*spatial) that it owns: an eighth of it or so."""
-    own = owners[here[1:]] == index
-    narrow_there, narrow_here = [there[0]], [here[0]]
-    for axis, (outer, inner) in enumerate(zip(there[1:], here[1:], strict=True)):
-        hit = own.movedim(axis, 0).flatten(1).any(1).nonzero()
-        first, end = (int(hit[0]), int(hit[-1]) + 1) if len(hit) else (0, 0)
-        narrow_there.append(slice(outer.start + first, outer.start + end))
-        narrow_here.append(slice(inner.start + first, inner.start + end))
-    return tuple(narrow_there), tuple(narrow_here)
+def _box_around(own: Tensor) -> tuple[slice, ...]:
+    """The smallest box that holds all that is true in `own` (*spatial), of which there is some."""
+    hits = [own.movedim(axis, 0).flatten(1).any(1).nonzero() for axis in range(own.ndim)]
+    return tuple(slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
+
+
+def _within(place: tuple[slice, ...], box: tuple[slice, ...]) -> tuple[slice, ...]:
+    """The box, which is counted from where `place` begins, behind the place's channels."""
+    pairs = zip(place[1:], box, strict=True)
+    return place[0], *(slice(outer.start + inner.start, outer.start + inner.stop) for outer, inner in pairs)
