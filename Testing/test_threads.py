@@ -1,8 +1,11 @@
 """As many cores as were asked for are taken, for as long as the run lasts, and the log says how many."""
 
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.threads import ALL, ALL_BUT_ONE, cores
 from TuckerSegLib.volumes.volume import Geometry, Volume
+from TuckerSegLib.waiting import as_usual
+from TuckerSegLib.worker.process import environment
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +60,29 @@ def test_on_macos_the_number_holds_for_the_life_of_the_process(
     with cores(3):
         assert torch.get_num_threads() == 1
     assert any("stays as it was" in message for message in caplog.messages)
+
+
+def test_a_thread_keeps_the_number_that_it_set_whatever_others_set_later() -> None:
+    """PyTorch gives a thread, at its first operation, the number that any thread set last."""
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(1, initializer=threads.set_threads, initargs=(1,)) as pool:
+        pool.submit(int).result()
+        threads.set_threads(2)
+        taken = pool.submit(lambda: (torch.ones(100_000) + 1, torch.get_num_threads())[1]).result()
+    threads.set_threads(before)
+    assert taken == 1
+
+
+def test_threads_that_wait_sleep_soon_but_for_programs_that_are_not_ours() -> None:
+    """A process of ours says so to OpenMP before PyTorch is imported; what a benchmark compares with does not."""
+    script = "import os, TuckerSegLib; print(os.environ['GOMP_SPINCOUNT'])"
+    ours = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    found = [
+        subprocess.run([sys.executable, "-c", script], env=variables, capture_output=True, text=True, check=True).stdout
+        for variables in (ours, as_usual(ours), {**ours, "GOMP_SPINCOUNT": "7"})
+    ]
+    assert [int(one) for one in found] == [10_000, 300_000, 7]
+    assert environment(ours).items() >= {"GOMP_SPINCOUNT": "10000"}.items()
 
 
 def test_a_run_takes_the_cores_that_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from .errors import (
     WorkerError,
 )
 from .version import VERSION
+from .waiting import wait_briefly
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
@@ -200,6 +201,9 @@ def installed_models() -> dict[str, Path]:
     from .models.installed import installed
 
     return installed()
+
+
+wait_briefly()
 
 
 @cache

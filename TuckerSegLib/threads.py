@@ -20,8 +20,12 @@ ALL, ALL_BUT_ONE = 0, -1
 
 
 def set_threads(count: int) -> None:
-    """Have the operations of this thread take so many cores, where that can be changed safely."""
+    """Have the operations of this thread take so many cores, where that can be changed safely.
+
+    A thread that was never asked for its number takes, at its first operation, the one that any thread set last.
+    """
     if sys.platform != "darwin":
+        torch.get_num_threads()
         torch.set_num_threads(count)
 
 

@@ -26,7 +26,7 @@ from .torch import TorchEngine
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 4
+_FORMAT = 5
 """Changes when our own engines become faster."""
 
 _NEAR = 0.1

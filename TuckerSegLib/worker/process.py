@@ -11,20 +11,26 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from .. import waiting
 from ..engines import workspace
 from ..errors import WorkerError
 from .endings import how_it_ended, memory_kills
 from .groups import SEPARATE, kill_all
 from .protocol import Message, decode, encode
 
-ALLOCATOR = {
+SETTINGS = {
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_TRIM_THRESHOLD_": str(2**40),
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "THP_MEM_ALLOC_ENABLE": "1",
     **workspace.SETTING,
+    **waiting.SETTING,
 }
-"""Keeps what is freed, in large pages: otherwise the kernel zeroes every activation's anew. Linux with glibc."""
+"""Good for a process that runs networks, and read when it starts.
+
+The allocator keeps what is freed, in large pages: otherwise the kernel zeroes every activation's anew. Linux with
+glibc. Threads that wait for work go to sleep soon.
+"""
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -164,9 +170,9 @@ def own_pipes() -> tuple[BinaryIO, BinaryIO]:
 
 
 def environment(base: Mapping[str, str]) -> dict[str, str]:
-    """`base` with the allocator's settings, and with this very package where Python looks first."""
+    """`base` with the settings for networks, and with this very package where Python looks first."""
     paths = [path for path in (_package_path(), base.get("PYTHONPATH")) if path]
-    found = {**base, **ALLOCATOR, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
+    found = {**base, **SETTINGS, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"}
     return {**found, "PYTHONPATH": os.pathsep.join(paths)} if paths else found
 
 

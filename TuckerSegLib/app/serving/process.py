@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ...errors import WorkerError
-from ...worker.process import ALLOCATOR, environment
+from ...worker.process import SETTINGS, environment
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 
@@ -122,4 +122,4 @@ class ViewerProcess:
 
 def _environment() -> dict[str, str]:
     """Where this very package is found, without the settings that are good for networks alone."""
-    return {name: value for name, value in environment(os.environ).items() if name not in ALLOCATOR}
+    return {name: value for name, value in environment(os.environ).items() if name not in SETTINGS}

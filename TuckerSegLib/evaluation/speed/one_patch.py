@@ -14,7 +14,8 @@ from ...decomposition.published import LEVELS
 from ...engines.devices import torch_device
 from ...progress import Progress
 from ...volumes.files import read_volume
-from ...worker.process import ALLOCATOR, environment
+from ...waiting import as_usual
+from ...worker.process import SETTINGS, environment
 from ..figures import COLOURS, plot
 from . import roofline
 from .computer import computer
@@ -215,5 +216,5 @@ def _program(name: str, model: str) -> AbstractContextManager[Program]:
     command = [sys.executable, "-P", "-m", f"{__package__}.one_patch_process", name, model]
     settings = environment(os.environ)
     if name != "tuckerseg":
-        settings = {key: value for key, value in settings.items() if key not in ALLOCATOR}
+        settings = as_usual({key: value for key, value in settings.items() if key not in SETTINGS})
     return program(f"The {name} network", command, settings)

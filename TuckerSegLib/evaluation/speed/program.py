@@ -1,11 +1,13 @@
 """How a benchmark talks to the processes it measures: a line with a JSON object, answered by another such line."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from ...errors import WorkerError
+from ...waiting import as_usual
 from ...worker.process import own_pipes
 from ...worker.protocol import Json, decode, encode, error_as_json, error_of
 
@@ -40,7 +42,8 @@ class Program:
 
 @contextmanager
 def program(name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Iterator[Program]:
-    """Start the command; it ends with the block."""
+    """Start the command, unless `environment` says otherwise as if we had set nothing; it ends with the block."""
+    environment = as_usual(os.environ) if environment is None else environment
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment) as process:
         yield Program(name, process)
