@@ -328,6 +328,16 @@ def test_nothing_is_closer_to_the_original_than_itself(loss: Callable[[Tensor, T
     assert float(loss(scores.detach() + torch.randn(scores.shape), scores.detach())) > 0.01
 
 
+@mark.parametrize("loss", [soft_loss, soft_loss_of_regions])
+def test_no_slope_leaves_the_normal_range_of_numbers(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """A network that is sure of itself; processors multiply what lies below that range many times slower."""
+    student, teacher = (
+        40 * torch.randn(1, 4, 6, 6, 6, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1)
+    )
+    slope = torch.autograd.grad(loss(student.requires_grad_(), teacher), student)[0]
+    assert float(slope[slope != 0].abs().min()) > torch.finfo(torch.float32).tiny
+
+
 def test_a_state_is_whole_or_not_there(tmp_path: Path, monkeypatch: MonkeyPatch) -> None:
     path = tmp_path / STATE
     state.save(State("one", {"epoch": 1}, {"weights": {"a": torch.ones(3)}}), path)

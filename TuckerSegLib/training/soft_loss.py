@@ -15,6 +15,11 @@ _SLAB = {"cpu": 4096}
 _LARGE_SLAB = 2**19
 """The same where operations are dear to start, as on a GPU."""
 
+_LEAST = -25.0
+"""The logarithm of the least probability that counts, 1e-11: products of smaller ones leave the normal range of single
+precision, where processors multiply many times slower.
+"""
+
 _SMOOTH = 1.0
 """Voxels added to every structure, so that those absent from the patch have no say."""
 
@@ -112,4 +117,4 @@ def _split(scores: Tensor) -> tuple[Tensor, ...]:
 
 
 def _log_softmax(scores: Tensor) -> Tensor:
-    return functional.log_softmax(scores, 0, dtype=torch.float32)
+    return functional.log_softmax(scores, 0, dtype=torch.float32).clamp_(min=_LEAST)
