@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import Cancelled
-from TuckerSegLib.progress import Progress
+from TuckerSegLib.progress import Event, Progress
 from TuckerSegLib.training.improving import Improvement, Schedule, Standing
 
 SCHEDULE = Schedule(steps=6, warm_up=2, kept=0.5)
@@ -57,9 +57,9 @@ def test_every_level_gets_its_turn_and_comes_closer_to_the_original(
 
 
 def test_a_level_with_little_to_lose_waits_for_one_that_gains_much() -> None:
-    untried, gaining = Standing(0, 0.002, 0.002, 1e-3), Standing(50, 0.9, 0.3, 1e-3, gain=0.003)
+    untried, gaining = Standing(0, 0.002, 0.002, 1e-3, 50), Standing(50, 0.9, 0.3, 1e-3, 50, gain=0.003)
     assert untried.promise(100) < gaining.promise(100)
-    assert Standing(0, 0.9, 0.9, 1e-3).promise(100) > gaining.promise(100)
+    assert Standing(0, 0.9, 0.9, 1e-3, 50).promise(100) > gaining.promise(100)
 
 
 def test_what_was_learnt_is_there_the_next_time(
@@ -95,6 +95,54 @@ def test_whoever_is_told_of_the_progress_can_stop_it(
         improvement(original, levels, tmp_path).train(100, progress)
 
 
+def test_what_a_cycle_gained_before_it_was_stopped_is_kept_and_it_is_gone_on_with(
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    seen: list[Event] = []
+
+    def one() -> Improvement:
+        return Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), tmp_path, SCHEDULE)
+
+    def stop_the_second_time(event: Event) -> None:
+        seen.append(event)
+        if len(seen) == 2:
+            raise Cancelled("Enough.")
+
+    stopped = one()
+    (level,) = stopped._levels.values()
+    level.standing = replace(level.standing, length=2 * SCHEDULE.steps)
+    with raises(Cancelled):
+        stopped.train(1e4, Progress(stop_the_second_time))
+    halted = stopped.standings["0.3"]
+    assert halted.done == SCHEDULE.steps and halted.best < halted.first
+    again = one()
+    assert again.standings == stopped.standings and same(again.level("0.3"), stopped.level("0.3"))
+    again.train(0.01)
+    assert again.standings["0.3"].steps > SCHEDULE.steps and again.standings["0.3"].best <= halted.best
+
+
+def test_a_cycle_that_gained_is_followed_by_one_twice_as_long(
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    found = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), tmp_path, replace(SCHEDULE, steps=10))
+    (level,) = found._levels.values()
+    found._go_on(level, 1e4)
+    standing = found.standings["0.3"]
+    assert standing.best < 0.9 * standing.first and (standing.steps, standing.length) == (10, 20)
+
+
+def test_a_cycle_ends_with_the_time_there_is_at_the_least_rate(
+    original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
+) -> None:
+    found = improvement(original, {"0.3": levels["0.3"]}, tmp_path)
+    (level,) = found._levels.values()
+    level.standing = replace(level.standing, length=100, done=10, seconds=10.0)
+    assert level.fit_into(50.0) == SCHEDULE.steps and level.standing.end == 60
+    level.standing = replace(level.standing, done=59, seconds=59.0)
+    assert level.fit_into(0.5) == 1 and level._rate() < 1e-9
+    assert level.standing.length == 100, "the next cycle is as long as this one should have been"
+
+
 def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
     original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
@@ -115,11 +163,15 @@ def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
 def test_a_rate_at_which_little_is_gained_falls_and_what_was_gained_is_kept(
     original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
-    schedule = replace(SCHEDULE, learning_rate=1e-6, least_rate=2e-7)
-    slow = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), tmp_path, schedule)
-    slow.train(0.01)
-    first = slow.standings["0.3"]
-    assert first.best < first.first and first.rate == 2.5e-7 and first.gain is None
-    slow.train(0.01)
-    last = slow.standings["0.3"]
-    assert last.best < first.best and last.rate == 2.5e-7 and last.gain, "at the least rate a small gain is a gain"
+    def after_a_cycle(least_rate: float) -> Standing:
+        schedule = replace(SCHEDULE, learning_rate=1e-6, least_rate=least_rate)
+        folder = tmp_path / str(least_rate)
+        slow = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), folder, schedule)
+        (level,) = slow._levels.values()
+        slow._go_on(level, 1e4)
+        return level.standing
+
+    fallen, at_least = after_a_cycle(2e-7), after_a_cycle(1e-6)
+    assert fallen.best < fallen.first and (fallen.rate, fallen.gain) == (2.5e-7, None)
+    assert at_least.best == fallen.best and at_least.rate == 1e-6
+    assert at_least.gain, "at the least rate a small gain is a gain"

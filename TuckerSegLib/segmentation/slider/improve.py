@@ -129,10 +129,10 @@ class _Fold:
             self._keep(improvement, before)
 
     def _answers(self) -> Answer:
-        """The original in the engine that is tried first, as its answers cost a part of every step."""
+        """The original in the fastest engine, be it one that rounds, as its answers cost a part of every step."""
         patch = (self._model.num_input_channels, *self._model.patch_size)
         source = Source(f"{self._key} whole", lambda: self._original, patch)
-        return self._engines.led_by(self._engines.order[0].name).prepare([source])[0]
+        return self._engines.suited(exact=False).prepare([source])[0]
 
     def _at_first(self, standings: Mapping[str, Standing], path: Path) -> dict[str, float]:
         """What had been left of each level's divergence when its training began, be it in a run that was killed."""
