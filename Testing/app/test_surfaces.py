@@ -1,5 +1,7 @@
 """Surfaces have the size of what they enclose and lie where it lies; differences are where two maps differ."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ pytest.importorskip("trame_slicer", reason="the application's packages are not i
 
 import vtk
 from support.geometries import oblique
+from vtk.util.numpy_support import vtk_to_numpy
 
 from TuckerSegLib.app.features.comparing.logic import differences
+from TuckerSegLib.app.viewer.scene import shared
 from TuckerSegLib.app.viewer.surfaces import surfaces
 from TuckerSegLib.volumes.volume import LabelMap
 
@@ -44,3 +48,22 @@ def test_a_surface_encloses_its_structure() -> None:
 def test_differences_say_which_side_has_more() -> None:
     left, right = np.array([[0, 1, 1, 2, 0]], np.uint8), np.array([[0, 1, 0, 1, 3]], np.uint8)
     assert differences(left, right).tolist() == [[0, 0, 1, 3, 2]]
+
+
+def test_a_viewer_starts_without_pytorch() -> None:
+    """The worker has it; to import it would cost each viewer a second and memory."""
+    script = "import sys, TuckerSegLib.app.viewer.application; print('torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split()[-1] == "False"
+
+
+def test_a_shown_volume_is_not_copied() -> None:
+    """Also one whose numbers lie in memory in another order, which then has to be."""
+    voxels = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    for one in (voxels, voxels.transpose(2, 1, 0)):
+        image = shared(one)
+        assert image.GetDimensions() == one.shape[::-1]
+        assert np.array_equal(vtk_to_numpy(image.GetPointData().GetScalars()), one.ravel())
+    image = shared(voxels)
+    voxels += 1
+    assert np.array_equal(vtk_to_numpy(image.GetPointData().GetScalars()), voxels.ravel())

@@ -23,6 +23,7 @@ from TuckerSegLib.segmentation.request import Request
 from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.segmentation.slider import calibrations, improve, positions, preparation
 from TuckerSegLib.segmentation.slider.trained_levels import TrainedLevels
+from TuckerSegLib.training.images import preprocess_all
 from TuckerSegLib.volumes.formats.nifti import write_nifti
 from TuckerSegLib.volumes.volume import Geometry, Volume
 
@@ -100,6 +101,21 @@ def test_minutes_make_levels_better_and_the_slider_uses_them(
     (trained,) = TrainedLevels(here.cache).choices(digest(open_model(model).load_weights()[0]))
     assert trained.ranks == one_level and 0 < trained.left < 1
     assert f"{trained.left:.6g}" == after.policy["trained"]
+
+
+def test_other_images_are_not_taken_for_those_of_the_last_time(model: str, tmp_path: Path) -> None:
+    """Nor one that has changed; what is there already is not made again."""
+    opened, folder, path = open_model(model), tmp_path / "images", tmp_path / "image.nii.gz"
+    (first,) = preprocess_all(opened, ["phantoms"], folder, phantoms=[20_000])
+    found = []
+    for seed in (1, 2):
+        write_nifti(volume(seed).voxels[0], volume(seed).geometry, path)
+        found += preprocess_all(opened, [str(path)], folder)
+    assert len({first, *found}) == 3
+    assert not np.array_equal(np.load(found[0]), np.load(found[1]))
+    made = first.stat().st_mtime_ns
+    assert preprocess_all(opened, [str(path), "phantoms"], folder, phantoms=[20_000]) == [found[1], first]
+    assert first.stat().st_mtime_ns == made
 
 
 def test_what_a_killed_training_gained_counts_the_next_time(

@@ -69,7 +69,7 @@ class Running:
 def start(folder: Path, *options: str) -> Running:
     """On a port that is free, with a small image and model, and with a cache and temporary folders of its own."""
     folders, models, image = folder / "temporary", folder / "models", folder / "small.nii.gz"
-    folders.mkdir(parents=True)
+    folders.mkdir(parents=True, exist_ok=True)
     make_folder(models, features=(16, 32), patch_size=(32, 32, 32), labels=STRUCTURES)
     write_image(image)
     process = subprocess.Popen(

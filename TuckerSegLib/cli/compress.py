@@ -46,9 +46,10 @@ def levels(
     rows = [
         (
             f"{x.factor:g}",
-            "unknown" if x.seconds is None else f"{x.seconds:.3f}",
-            "unknown" if x.times_faster is None else f"{x.times_faster:.1f}",
-            "unknown" if x.agreement is None else f"{x.agreement:.3f}",
+            _or_unknown(x.seconds, 3),
+            _or_unknown(x.published_seconds, 3),
+            _or_unknown(x.times_faster, 1),
+            _or_unknown(x.agreement, 3),
             f"{x.parameters:,}",
             f"{x.parameters_removed:.1%}",
             f"{x.gflops:.2f}",
@@ -56,9 +57,23 @@ def levels(
         )
         for x in found.levels
     ]
-    columns = ("Factor", "Seconds", "Times faster", "Agreement", "Parameters", "Removed", "GFLOPs", "Removed")
+    columns = (
+        "Factor",
+        "Seconds",
+        "Published",
+        "Times faster",
+        "Agreement",
+        "Parameters",
+        "Removed",
+        "GFLOPs",
+        "Removed",
+    )
     seen = " x ".join(map(str, found.patch)) if found.patch else "each network"
     console.write_table(f"{found.model}, one patch of {seen}", columns, rows)
+
+
+def _or_unknown(number: float | None, digits: int) -> str:
+    return "unknown" if number is None else f"{number:.{digits}f}"
 
 
 def prepare(

@@ -14,12 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 from ..decomposition.policies import Policy
 from ..errors import InputError, ModelError, OutputError, is_full_disk
 from ..progress import Progress
-from ..store import LruFolder
+from ..store import LruFolder, cache_folder
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
 
@@ -30,9 +28,6 @@ _DEFAULT_LIMIT = 5_000_000_000
 _SUFFIX = ".safetensors"
 
 _SETTINGS = "settings.json"
-
-FOLDER_VARIABLE = "TUCKERSEG_CACHE"
-"""Names another folder than the platform's user cache directory."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +48,7 @@ class Cache:
     """The compressed networks in one folder, the least recently used removed when they outgrow `limit` bytes."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        chosen = folder or os.environ.get(FOLDER_VARIABLE) or user_cache_path("tuckerseg", appauthor=False)
-        self.folder = Path(chosen)
+        self.folder = folder or cache_folder()
         self._files = LruFolder(self.folder, _SUFFIX)
 
     def compressed(

@@ -1,5 +1,6 @@
 """Unlabelled images, preprocessed once and kept as files, so that their number is not limited by memory."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,21 +19,26 @@ from ..volumes.sources import Source, read, sources_of
 
 
 def preprocess_all(
-    model: TrainedModel, sources: Sequence[str], folder: Path, progress: Progress | None = None
+    model: TrainedModel,
+    sources: Sequence[str],
+    folder: Path,
+    progress: Progress | None = None,
+    phantoms: Sequence[int] = seeds.DISTILLATION,
 ) -> list[Path]:
     """Every image of `sources` as a file in `folder`, (C, *spatial) in half precision; those that are there stay.
 
-    A source is "phantoms", an image file, a folder of them, or a folder with one DICOM series.
+    A source is "phantoms", of the seeds that are given, an image file, a folder of them, or a folder with one DICOM
+    series.
 
     Raises:
         Cancelled: `progress` was cancelled; the files that are finished are kept.
         InputError: there is no image, one cannot be read, or its channels are not the model's.
     """
-    items = sources_of(sources, seeds.DISTILLATION)
+    items = sources_of(sources, phantoms)
     if not items:
         raise InputError("There is no image to learn from: name at least one.")
     make_folder(folder)
-    files = [folder / f"{number:05d}.npy" for number in range(len(items))]
+    files = [folder / f"{_name(item)}.npy" for item in items]
     waiting = [(item, file) for item, file in zip(items, files, strict=True) if not file.exists()]
     without_weights = replace(model, load_weights=list)
     workers = min(torch.get_num_threads(), len(waiting))
@@ -48,6 +54,14 @@ def preprocess_all(
     for number, _ in enumerate(done, len(items) - len(waiting) + 1):
         progress.step(number, len(items))
     return files
+
+
+def _name(item: Source) -> str:
+    """Another one for every image, and for one that has changed."""
+    if isinstance(item, int):
+        return f"phantom_{item}"
+    state = [item.stat().st_size, item.stat().st_mtime_ns] if item.exists() else []
+    return hashlib.sha256(f"{item.resolve()} {state}".encode()).hexdigest()[:16]
 
 
 def _preprocess(model: TrainedModel, item: Source, file: Path) -> Path:

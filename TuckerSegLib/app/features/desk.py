@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...models.cache import Cache
 from ...segmentation.request import Request
 from ...segmentation.result import Segmentation
 from ...segmentation.slider.measurements import Measurements
-from ...store import Store
+from ...store import Store, cache_folder
 from ...volumes.volume import LabelMap, Volume
 from ...worker.client import Client
 
@@ -74,7 +73,7 @@ class Desk:
 
 def shared_measurements() -> Measurements:
     """What was measured on this computer, by whichever user: seconds and agreement, nothing of any image."""
-    store = Store(Cache().folder)
+    store = Store(cache_folder())
 
     def read() -> str:
         kept = store.read_json(_MEASUREMENTS)

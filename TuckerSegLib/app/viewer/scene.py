@@ -8,9 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import slicer
 import slicer.util
+import vtk
 from trame_server import Server
 from trame_slicer.core import LayoutManager, SlicerApp
 from trame_slicer.rca_view import register_rca_factories
+from vtk.util.numpy_support import numpy_to_vtk
 
 from ...segmentation.result import Segmentation
 from ...volumes.scene import show_label_map
@@ -47,10 +49,13 @@ class Scene:
         self._spare_the_processor()
 
     def show_volume(self, volume: Volume, name: str, window: tuple[float, float]) -> None:
-        """The first channel of `volume`, in a window of `window` units from the first to the second."""
+        """The first channel of `volume`, in a window of `window` units from the first to the second.
+
+        The node has no copy of the voxels: the volume is kept for as long as the node.
+        """
         self.clear()
         node = self._slicer.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
-        slicer.util.updateVolumeFromArray(node, volume.voxels[0])
+        node.SetAndObserveImageData(shared(volume.voxels[0]))
         node.SetIJKToRASMatrix(slicer.util.vtkMatrixFromArray(volume.geometry.ijk_to_ras))
         node.CreateDefaultDisplayNodes()
         self.volume_node, self._volume = node, volume
@@ -169,3 +174,11 @@ class Scene:
             target.SetFieldOfView(size[0], size[0] * own[1] / max(own[0], 1), size[2])
         finally:
             self._following = False
+
+
+def shared(voxels: npt.NDArray[Any]) -> vtk.vtkImageData:
+    """An image of these very numbers (K, J, I), which have to outlive it."""
+    image = vtk.vtkImageData()
+    image.SetDimensions(*voxels.shape[::-1])
+    image.GetPointData().SetScalars(numpy_to_vtk(voxels.reshape(-1), deep=not voxels.flags.c_contiguous))
+    return image

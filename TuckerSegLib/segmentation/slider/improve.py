@@ -1,6 +1,7 @@
 """Every position of a prepared model trained further, for as many minutes as there are, and kept where that helped."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +22,7 @@ from ...training.distillation import random_patch
 from ...training.images import preprocess_all
 from ...training.improving import Answer, Improvement, Standing
 from ...volumes.output import whole_file
+from ...volumes.phantoms import seeds
 from ...volumes.sources import PHANTOMS
 from .calibrations import Calibrations
 from .positions import chosen_here
@@ -31,8 +33,11 @@ _FOLDER = "improving"
 
 _AT_FIRST = "left_at_first.json"
 
-_HELD_OUT = 8
-"""Patches that nothing is trained on, of the last images."""
+_HELD_OUT, _APART = 8, 3
+"""Patches that nothing is trained on, and how many of the first images they are from, where there are enough."""
+
+_PHANTOMS_A_MINUTE, _FEWEST = 4, 12
+"""Phantoms that are made for each minute of training: to make one takes seconds."""
 
 
 def improve(
@@ -43,9 +48,10 @@ def improve(
     images: Sequence[str] = (PHANTOMS,),
     progress: Progress | None = None,
 ) -> None:
-    """Train all positions of a prepared `model` for as long, and keep the levels that came closer to the original.
+    """Train all positions of a prepared `model`, and keep the levels that came closer to the original.
 
-    The folds share the time. A later call goes on from where this one, finished or not, left off.
+    What has to be made first is counted among the seconds, of which half at least are for training, and the folds share
+    them. A later call goes on from where this one, finished or not, left off.
 
     Args:
         images: "phantoms", files or folders; no labels.
@@ -55,13 +61,15 @@ def improve(
         InputError: an image cannot be used.
         Cancelled: `progress` was cancelled; what was gained is kept.
     """
-    progress = progress or Progress()
+    start, progress = time.perf_counter(), progress or Progress()
     folder = cache.folder / _FOLDER / model.fingerprint
-    files = preprocess_all(model, images, folder / "images", progress)
+    phantoms = seeds.DISTILLATION[: max(_FEWEST, int(_PHANTOMS_A_MINUTE * seconds / 60))]
+    files = preprocess_all(model, images, folder / "images", progress, phantoms)
     levels = _levels(model, engines, cache, progress)
     if not levels:
         return  # where the original is the fastest there is, nothing is lost anywhere
     originals = model.networks()
+    seconds = max(seconds / 2, seconds - (time.perf_counter() - start))
     for fold, original in enumerate(originals):
         one = _Fold(model, original, [level.of_fold(fold) for level in levels], cache, engines)
         part = progress.part(fold, len(originals))
@@ -110,13 +118,13 @@ class _Fold:
 
     def train(self, files: Sequence[Path], folder: Path, seconds: float, progress: Progress) -> None:
         opened = [np.load(file, mmap_mode="r") for file in files]
-        apart = max(1, len(opened) // 12)
+        apart = min(_APART, max(1, len(opened) // 4))
         random = np.random.default_rng(0)
-        held_out = torch.stack([self._patch(opened[-apart:], random) for _ in range(_HELD_OUT)])
+        held_out = torch.stack([self._patch(opened[:apart], random) for _ in range(_HELD_OUT)])
         improvement = Improvement(
             self._answers(),
             {name: level.networks[0] for name, level in self._levels.items()},
-            partial(self._patch, opened[:-apart] or opened),
+            partial(self._patch, opened[apart:] or opened),
             held_out,
             folder / self._key[:16],
             regions=self._model.label_manager.has_regions,

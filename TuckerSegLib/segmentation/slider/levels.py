@@ -30,6 +30,8 @@ class Level:
     """What the network takes for a patch on this computer; None before the model is prepared."""
     times_faster: float | None = None
     """Than the original network, by the same measurement."""
+    published_seconds: float | None = None
+    """What it may take for a patch: the published level's seconds, or those of the position above where it is less."""
 
     def __str__(self) -> str:
         agreement = "agreement unknown" if self.agreement is None else f"agreement {self.agreement:.3f}"
@@ -69,7 +71,8 @@ def levels(
 
 
 def _timed(position: Position, level: Level, original: Position) -> Level:
-    return replace(level, seconds=position.seconds, times_faster=original.seconds / position.seconds)
+    faster = original.seconds / position.seconds
+    return replace(level, seconds=position.seconds, times_faster=faster, published_seconds=position.limit)
 
 
 def _cost(model: TrainedModel, ranks: Mapping[str, Ranks]) -> tuple[int, int]:

@@ -6,13 +6,12 @@ import sys
 
 import numpy as np
 
-from ....models.cache import Cache
-from ....store import Store
+from ....store import Store, cache_folder
 from ....volumes.phantoms.phantom import phantom
 from ....volumes.phantoms.seeds import DEMONSTRATION
 from ....volumes.volume import Geometry, Volume
-
-_KEY = f"app phantom {DEMONSTRATION} 1"
+from . import making
+from .making import KEY
 
 
 class Sample:
@@ -23,8 +22,8 @@ class Sample:
 
     def begin(self) -> None:
         """Does not wait."""
-        if self._maker is None and not Store(Cache().folder).read(_KEY):
-            command = [sys.executable, "-P", "-m", __spec__.name]
+        if self._maker is None and not Store(cache_folder()).read(KEY):
+            command = [sys.executable, "-P", "-m", making.__name__, str(cache_folder())]
             self._maker = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def volume(self) -> Volume:
@@ -32,22 +31,11 @@ class Sample:
         self.begin()
         if self._maker is not None:
             self._maker.wait()
-        kept = Store(Cache().folder).read(_KEY)
+        kept = Store(cache_folder()).read(KEY)
         return _unpacked(kept) if kept else phantom(DEMONSTRATION).image
-
-
-def keep() -> None:
-    """Make it and keep it."""
-    image, content = phantom(DEMONSTRATION).image, io.BytesIO()
-    np.savez(content, voxels=image.voxels, ijk_to_ras=image.geometry.ijk_to_ras)
-    Store(Cache().folder).write(_KEY, content.getvalue())
 
 
 def _unpacked(content: bytes) -> Volume:
     with np.load(io.BytesIO(content)) as found:
         voxels = found["voxels"]
         return Volume(voxels, Geometry(voxels.shape[1:], found["ijk_to_ras"]))
-
-
-if __name__ == "__main__":
-    keep()
