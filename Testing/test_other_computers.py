@@ -19,8 +19,8 @@ TALKING = (
 )
 
 COMPUTERS: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
-    "AVX2": (COMPUTING, {"LIMITED": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
-    "no AVX": (COMPUTING, {"LIMITED": "none", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
+    "AVX2": (COMPUTING, {"LIMITED": "", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}),
+    "no AVX": (COMPUTING, {"LIMITED": "", "ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41"}),
     "no oneDNN": (COMPUTING, {"LIMITED": "no onednn"}),
     "one core": (COMPUTING, {"LIMITED": "", "OMP_NUM_THREADS": "1"}),
     "16 threads": (COMPUTING, {"LIMITED": "", "OMP_NUM_THREADS": "16"}),

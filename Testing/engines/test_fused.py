@@ -461,6 +461,19 @@ def test_winograds_algorithm_needs_no_onednn(monkeypatch: pytest.MonkeyPatch) ->
     assert relative_error(made(x), copy.deepcopy(network).double()(x.double())) < CLOSE
 
 
+@pytest.mark.parametrize("limit", ["AVX2", "DEFAULT"])
+def test_kernels_use_no_more_of_the_processor_than_pytorch_was_told_to(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: limit)
+    llvm._features.cache_clear()
+    found = {name for name, there in llvm._features().items() if there}
+    llvm._features.cache_clear()
+    assert not [name for name in found if name.startswith(("avx512", "amx"))]
+    assert limit == "AVX2" or not [name for name in found if name.startswith("avx")]
+
+
 @pytest.mark.parametrize(
     ("machine", "features", "vectors"),
     [

@@ -38,6 +38,8 @@ def half_precision(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 faster than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "AVX2"):  # or was told to use no more
+        return False
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return device.type == "cpu" and any(capabilities.get(kind) for kind in ("avx512_bf16", "amx_bf16"))
 

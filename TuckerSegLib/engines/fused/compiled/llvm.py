@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import torch
+
 _FLOAT = 4
+
+_LACKING = {"AVX2": ("avx512", "avx10", "amx"), "DEFAULT": ("avx", "amx", "fma")}
+"""Beginnings of the names of instructions that are not used where PyTorch says that it uses no more than these."""
 
 
 def available() -> bool:
@@ -41,9 +46,11 @@ def lanes_of_a_vector() -> int:
 
 @cache
 def _features() -> dict[str, bool]:
+    """This processor's, without those that PyTorch was told not to use (ATEN_CPU_CAPABILITY)."""
     import llvmlite.binding as llvm
 
-    return dict(llvm.get_host_cpu_features())
+    lacking = _LACKING.get(torch.backends.cpu.get_cpu_capability(), ()) if _is_intel() else ()
+    return {name: there and not name.startswith(lacking) for name, there in llvm.get_host_cpu_features().items()}
 
 
 def registers() -> int:
@@ -51,8 +58,12 @@ def registers() -> int:
 
     Processors of Intel's kind have 16 of them before AVX-512; with it they have 32, as 64-bit Arm processors do.
     """
-    intel = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
-    return 8 if intel and lanes_of_a_vector() < 16 else 16
+    return 8 if _is_intel() and lanes_of_a_vector() < 16 else 16
+
+
+def _is_intel() -> bool:
+    """Whether the processor is of Intel's kind, be it AMD's."""
+    return platform.machine().lower() in ("x86_64", "amd64", "i386", "i686", "x86")
 
 
 class Writer:
@@ -190,9 +201,9 @@ def _machine_code(llvm: Any, text: str) -> Any:
     llvm.initialize_native_asmprinter()
     module = llvm.parse_assembly(text)
     module.verify()
-    machine = llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3
-    )
+    features = ",".join(f"{'+' if there else '-'}{name}" for name, there in _features().items())
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
     engine = llvm.create_mcjit_compiler(module, machine)
     engine.finalize_object()
     return engine
