@@ -203,12 +203,10 @@ def installed_models() -> dict[str, Path]:
     return installed()
 
 
-wait_briefly()
-
-
 @cache
 def _session() -> "Session":
     """What all calls in this process share."""
+    wait_briefly()
     from .segmentation.session import Session
 
     return Session()

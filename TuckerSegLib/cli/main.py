@@ -16,6 +16,7 @@ import typer
 from ..app.shell import app as browser_app
 from ..errors import Cancelled, TuckerSegError
 from ..version import VERSION
+from ..waiting import wait_briefly
 from .cache import app as cache_app
 from .cohort.commands import app as cohort_app
 from .compress import compress, levels, prepare
@@ -28,6 +29,8 @@ from .options import Json
 from .pacs.commands import app as pacs_app
 from .phantom import phantom
 from .segment import segment
+
+wait_briefly()
 
 app = typer.Typer(
     no_args_is_help=True,
