@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from .errors import InputError
 from .renaming import renamed
@@ -44,18 +43,10 @@ _CHOICES = "choices"
 CHOICES_VARIABLE = "TUCKERSEG_CHOICES"
 """Names a file that holds choices, in place of those that this computer made or would make."""
 
-FOLDER_VARIABLE = "TUCKERSEG_CACHE"
-"""Names another folder for all that is kept than the platform's user cache directory."""
-
 _LIMIT = 3_000_000_000
 """Bytes that all files of a `Store` may take together."""
 
 Json = dict[str, Any]
-
-
-def cache_folder() -> Path:
-    """Where everything is kept for this user."""
-    return Path(os.environ.get(FOLDER_VARIABLE) or user_cache_path("tuckerseg", appauthor=False))
 
 
 @dataclass(frozen=True)

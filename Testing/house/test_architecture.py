@@ -16,9 +16,9 @@ DOCUMENT = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- rooms -->\n", "<!-- /rooms -->"
 
 ROOMS = (
-    "errors.py", "version.py", "renaming.py", "store.py", "waiting.py", "threads.py", "progress.py", "volumes",
-    "decomposition", "models", "engines", "inference", "training", "segmentation", "worker", "words", "evaluation",
-    "cohorts", "app", "cli",
+    "errors.py", "version.py", "renaming.py", "folders.py", "store.py", "waiting.py", "threads.py", "progress.py",
+    "volumes", "decomposition", "models", "engines", "inference", "training", "segmentation", "worker", "words",
+    "evaluation", "cohorts", "app", "cli",
 )  # fmt: skip
 """What lies in `TuckerSegLib`, from the ground up."""
 

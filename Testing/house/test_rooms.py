@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
 
 FLOORS = (
-    {"errors", "renaming", "store", "threads", "version"},
+    {"errors", "folders", "renaming", "store", "threads", "version", "waiting"},
     {"progress", "volumes", "decomposition"},
     {"models"},
     {"engines", "inference"},

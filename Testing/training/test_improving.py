@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.progress import Event, Progress
-from TuckerSegLib.training.improving import Improvement, Schedule, Standing
+from TuckerSegLib.training.improving import Improvement
+from TuckerSegLib.training.level import Schedule, Standing
 
 SCHEDULE = Schedule(steps=6, warm_up=2, kept=0.5)
 
@@ -58,8 +59,8 @@ def test_every_level_gets_its_turn_and_comes_closer_to_the_original(
 
 def test_a_level_with_little_to_lose_waits_for_one_that_gains_much() -> None:
     untried, gaining = Standing(0, 0.002, 0.002, 1e-3, 50), Standing(50, 0.9, 0.3, 1e-3, 50, gain=0.003)
-    assert untried.promise(100) < gaining.promise(100)
-    assert Standing(0, 0.9, 0.9, 1e-3, 50).promise(100) > gaining.promise(100)
+    assert untried.promise(2.0) < gaining.promise(2.0)
+    assert Standing(0, 0.9, 0.9, 1e-3, 50).promise(2.0) > gaining.promise(2.0)
 
 
 def test_what_was_learnt_is_there_the_next_time(

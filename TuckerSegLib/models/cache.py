@@ -16,8 +16,9 @@ from pathlib import Path
 
 from ..decomposition.policies import Policy
 from ..errors import InputError, ModelError, OutputError, is_full_disk
+from ..folders import cache_folder
 from ..progress import Progress
-from ..store import LruFolder, cache_folder
+from ..store import LruFolder
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...folders import cache_folder
 from ...segmentation.request import Request
 from ...segmentation.result import Segmentation
 from ...segmentation.slider.measurements import Measurements
-from ...store import Store, cache_folder
+from ...store import Store
 from ...volumes.volume import LabelMap, Volume
 from ...worker.client import Client
 

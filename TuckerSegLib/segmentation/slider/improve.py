@@ -20,7 +20,8 @@ from ...models.nnunet import TrainedModel, digest
 from ...progress import Progress
 from ...training.distillation import random_patch
 from ...training.images import preprocess_all
-from ...training.improving import Answer, Improvement, Standing
+from ...training.improving import Answer, Improvement
+from ...training.level import Standing
 from ...volumes.output import whole_file
 from ...volumes.phantoms import seeds
 from ...volumes.sources import PHANTOMS

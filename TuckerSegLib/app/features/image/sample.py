@@ -6,7 +6,8 @@ import sys
 
 import numpy as np
 
-from ....store import Store, cache_folder
+from ....folders import cache_folder
+from ....store import Store
 from ....volumes.phantoms.phantom import phantom
 from ....volumes.phantoms.seeds import DEMONSTRATION
 from ....volumes.volume import Geometry, Volume
