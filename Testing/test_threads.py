@@ -62,6 +62,15 @@ def test_on_macos_the_number_holds_for_the_life_of_the_process(
     assert any("stays as it was" in message for message in caplog.messages)
 
 
+def test_all_cores_are_all_whatever_the_caller_took_before_the_first_run() -> None:
+    script = (
+        "import torch, TuckerSegLib.threads as t; usual = torch.get_num_threads(); torch.set_num_threads(usual + 1)\n"
+        "with t.cores(t.ALL): print(torch.get_num_threads() - usual)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"
+
+
 def test_a_thread_keeps_the_number_that_it_set_whatever_others_set_later() -> None:
     """PyTorch gives a thread, at its first operation, the number that any thread set last."""
     before = torch.get_num_threads()

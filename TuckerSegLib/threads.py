@@ -15,6 +15,8 @@ import torch
 
 _log = logging.getLogger(__name__)
 
+_AT_FIRST = torch.get_num_threads()
+
 ALL, ALL_BUT_ONE = 0, -1
 """Of the cores; of no more than two, both are taken."""
 
@@ -44,10 +46,9 @@ def cores(wanted: int) -> Iterator[None]:
         set_threads(before)
 
 
-@cache
 def _usual() -> int:
-    """What PyTorch takes before anybody changes it."""
-    return torch.get_num_threads()
+    """What PyTorch took before anybody changed it."""
+    return _AT_FIRST
 
 
 @cache
