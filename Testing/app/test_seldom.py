@@ -1,4 +1,4 @@
-"""What a user of the page does now and then: a DICOM folder, *Measure*, *Improve*, *Fit*; and a disk that is full."""
+"""What a user of the page does now and then: a DICOM folder, *Measure*, *Fit*; and a disk that is full."""
 
 # mypy: allow-untyped-calls
 
@@ -64,15 +64,6 @@ def test_a_level_that_is_fitted_to_the_scan_is_segmented(page: Any) -> None:
     until_status(page, "structure")
     assert page.locator("[data-structure]").count()
     page.get_by_label("Fit to this scan").uncheck()
-
-
-def test_all_positions_are_improved_and_have_to_be_measured_anew(page: Any) -> None:
-    page.get_by_label("Minutes of training").fill("1")
-    page.get_by_label("Minutes of training").press("Tab")
-    page.click("#improve")
-    page.wait_for_selector("#cancel", timeout=PATIENCE)
-    until_status(page, "All positions were improved for 1 minutes")
-    assert page.locator("#measure").count() == 1
 
 
 def test_of_a_dicom_folder_a_series_is_chosen_and_its_segmentation_comes_back(
