@@ -21,7 +21,10 @@ from support.browser import (
     VOLUME,
     Picture,
     Running,
+    download,
+    move_slider,
     picture,
+    send_files,
     wait_for,
 )
 
@@ -41,12 +44,6 @@ def segment(page: Any) -> None:
     page.click("#segment")
     page.wait_for_selector("#cancel", timeout=PATIENCE)
     page.wait_for_selector("#segment", timeout=PATIENCE)
-
-
-def move_slider(page: Any, key: str, times: int = 1) -> None:
-    page.focus("#level")
-    for _ in range(times):
-        page.keyboard.press(key)
 
 
 def test_the_image_is_shown(page: Any) -> None:
@@ -109,10 +106,7 @@ def test_structures_are_hidden_and_shown(page: Any) -> None:
 def test_a_download_is_what_was_found(page: Any, tmp_path: Path) -> None:
     sizes = {}
     for kind in (".seg.nrrd", ".nii.gz", ".csv"):
-        with page.expect_download(timeout=PATIENCE) as found:
-            page.locator("a.download", has_text=kind).click()
-        path = tmp_path / found.value.suggested_filename
-        found.value.save_as(path)
+        path = download(page, kind, tmp_path)
         sizes[kind] = path.stat().st_size
         if kind == ".nii.gz":
             labels = read_volume([path]).voxels
@@ -153,10 +147,7 @@ def test_two_positions_are_compared_side_by_side(page: Any) -> None:
 
 @pytest.mark.slow
 def test_the_scene_is_a_bundle(page: Any, tmp_path: Path) -> None:
-    with page.expect_download(timeout=PATIENCE) as found:
-        page.locator("a.download", has_text=".mrb").click()
-    found.value.save_as(tmp_path / "scene.mrb")
-    with zipfile.ZipFile(tmp_path / "scene.mrb") as bundle:
+    with zipfile.ZipFile(download(page, ".mrb", tmp_path)) as bundle:
         names = bundle.namelist()
     assert any(name.endswith(".mrml") for name in names)
     assert any(name.endswith(".seg.nrrd") for name in names)
@@ -183,7 +174,7 @@ def test_a_second_window_and_a_reload_find_the_run_going_on(page: Any, applicati
 def test_what_is_no_image_is_said_and_the_session_goes_on(page: Any, tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.nii.gz"
     damaged.write_bytes(b"this is no image")
-    open_files(page, damaged)
+    send_files(page, "Open a file", damaged)
     page.wait_for_selector("[role=alert]:has-text('damaged')", timeout=PATIENCE)
     assert "/uploads/" not in page.locator("[role=alert]").first.text_content()
     assert "small.nii.gz" in page.text_content("#image-title")
@@ -193,7 +184,7 @@ def test_what_is_no_image_is_said_and_the_session_goes_on(page: Any, tmp_path: P
 def test_a_file_that_is_sent_takes_the_place_of_the_image(page: Any, application: Running, tmp_path: Path) -> None:
     other = tmp_path / "other.nii.gz"
     other.write_bytes(application.image.read_bytes())
-    open_files(page, other)
+    send_files(page, "Open a file", other)
     page.wait_for_function("document.querySelector('#image-title').textContent.includes('other')", timeout=PATIENCE)
     assert page.locator("[data-structure]").count() == 0
     assert not page.locator("[role=alert]").count()
@@ -251,12 +242,6 @@ def test_everything_comes_from_the_application(page: Any, application: Running) 
 def test_nothing_was_complained_of(page: Any, application: Running) -> None:
     assert page.seen.complaints == []
     assert "Traceback" not in application.log()
-
-
-def open_files(page: Any, *paths: Path) -> None:
-    with page.expect_file_chooser() as chosen:
-        page.get_by_role("button", name="Open a file").click()
-    chosen.value.set_files([str(path) for path in paths])
 
 
 def workers(application: Running) -> list[int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.browser import PATIENCE, Running, missing, start, stop, wait_until_drawn
+from support.browser import PATIENCE, Running, download, missing, move_slider, send_files, start, stop, wait_until_drawn
 from support.dicom_series import write_series
 
 from TuckerSegLib.volumes.files import read_volume
@@ -29,26 +29,6 @@ def until_status(page: Any, words: str) -> None:
     )
 
 
-def choose_position(page: Any, key: str, times: int = 1) -> None:
-    page.focus("#level")
-    for _ in range(times):
-        page.keyboard.press(key)
-
-
-def send(page: Any, button: str, *paths: Path) -> None:
-    with page.expect_file_chooser() as chosen:
-        page.get_by_role("button", name=button).click()
-    chosen.value.set_files([str(path) for path in paths])
-
-
-def download(page: Any, kind: str, folder: Path) -> Path:
-    with page.expect_download(timeout=PATIENCE) as found:
-        page.locator("a.download", has_text=kind).click()
-    path = folder / str(found.value.suggested_filename)
-    found.value.save_as(path)
-    return path
-
-
 def test_every_position_is_measured_on_the_open_image(page: Any) -> None:
     page.click("#measure")
     until_status(page, "Every position was measured on this image.")
@@ -57,8 +37,8 @@ def test_every_position_is_measured_on_the_open_image(page: Any) -> None:
 
 
 def test_a_level_that_is_fitted_to_the_scan_is_segmented(page: Any) -> None:
-    choose_position(page, "Home")
-    choose_position(page, "ArrowRight", 4)
+    move_slider(page, "Home")
+    move_slider(page, "ArrowRight", 4)
     page.get_by_label("Fit to this scan").check()
     page.click("#segment")
     until_status(page, "structure")
@@ -74,14 +54,14 @@ def test_of_a_dicom_folder_a_series_is_chosen_and_its_segmentation_comes_back(
     folder = tmp_path / "study"
     write_series(folder, geometry, "1.2.3.1", "Thorax", voxels=voxels)
     write_series(folder, geometry, "1.2.3.2", "Localizer", slices=(0, 1, 2), voxels=voxels)
-    send(page, "Open a DICOM folder", folder)
+    send_files(page, "Open a DICOM folder", folder)
     offered = page.get_by_label("Images that were sent").locator(".v-list-item")
     offered.nth(1).wait_for(timeout=PATIENCE)
     assert offered.count() == 2
     page.get_by_label("Images that were sent").get_by_text(f"{len(voxels)} slices").click()
     page.wait_for_function("document.querySelector('#image-title').textContent.includes('slices')", timeout=PATIENCE)
     assert page.get_by_text("1.2 x 1.5 x 2 mm").count() == 1
-    choose_position(page, "Home")
+    move_slider(page, "Home")
     page.click("#segment")
     page.wait_for_selector("[data-structure]", timeout=PATIENCE)
     labels = read_volume([download(page, ".nii.gz", tmp_path)])
@@ -131,10 +111,10 @@ def test_what_is_too_large_is_said_and_the_session_goes_on(
 ) -> None:
     large = tmp_path / "large.nii"
     large.write_bytes(b"\0" * (side**3))
-    send(narrow_page, "Open a file", large)
+    send_files(narrow_page, "Open a file", large)
     narrow_page.wait_for_selector(f"[role=alert]:has-text('{sentence}')", timeout=PATIENCE)
     assert "small.nii.gz" in narrow_page.text_content("#image-title")
-    send(narrow_page, "Open a file", narrow.image)
+    send_files(narrow_page, "Open a file", narrow.image)
     narrow_page.wait_for_selector("[role=alert]", state="detached", timeout=PATIENCE)
     narrow_page.locator(".v-select", has_text="Model").click()
     narrow_page.get_by_role("option", name="Dataset900").click()

@@ -133,6 +133,28 @@ def wait_until_drawn(page: Any) -> None:
         wait_for(lambda view=view: bool(picture(page, view).std() > 10))  # type: ignore[misc]
 
 
+def move_slider(page: Any, key: str, times: int = 1) -> None:
+    page.focus("#level")
+    for _ in range(times):
+        page.keyboard.press(key)
+
+
+def send_files(page: Any, button: str, *paths: Path) -> None:
+    """Files or a folder, by the button that asks for them."""
+    with page.expect_file_chooser() as chosen:
+        page.get_by_role("button", name=button).click()
+    chosen.value.set_files([str(path) for path in paths])
+
+
+def download(page: Any, kind: str, folder: Path) -> Path:
+    """The result as a file of this kind, called as the page calls it."""
+    with page.expect_download(timeout=PATIENCE) as found:
+        page.locator("a.download", has_text=kind).click()
+    path = folder / str(found.value.suggested_filename)
+    found.value.save_as(path)
+    return path
+
+
 class Seen:
     """What a page asked for and complained of."""
 
