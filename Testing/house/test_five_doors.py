@@ -125,4 +125,5 @@ def test_the_same_request_gives_the_same_labels(doors: dict[str, Door], model: s
     for name, others in found.items():
         assert set(others) == set(expected), name
         for structure, where in others.items():
-            assert np.array_equal(where, expected[structure]), f"{structure} by {name}"
+            wrong = np.count_nonzero(where != expected[structure])
+            assert not wrong, f"{structure} by {name}: {wrong} of {where.size} voxels"

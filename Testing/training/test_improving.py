@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-calls
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +40,20 @@ def improvement(original: nn.Module, levels: dict[str, nn.Module], folder: Path)
     return Improvement(original, levels, patches, smooth(2, 1), folder, SCHEDULE)
 
 
+def one_cycle(found: Improvement) -> None:
+    (level,) = found._levels.values()
+    found._go_on(level, 1e4)
+
+
+def until(train: Callable[[], None], enough: Callable[[], bool], most: int = 60) -> None:
+    """As often as it takes: seconds say nothing of the steps that a busy computer takes in them."""
+    for _ in range(most):
+        if enough():
+            return
+        train()
+    assert enough()
+
+
 def same(one: nn.Module, other: nn.Module) -> bool:
     pairs = zip(one.parameters(), other.parameters(), strict=True)
     return all(torch.equal(ours, theirs) for ours, theirs in pairs)
@@ -49,9 +64,8 @@ def test_every_level_gets_its_turn_and_comes_closer_to_the_original(
 ) -> None:
     found = improvement(original, levels, tmp_path)
     before = found.standings
-    found.train(6)
+    until(lambda: found.train(1), lambda: all(one.steps >= SCHEDULE.steps for one in found.standings.values()))
     for name, standing in found.standings.items():
-        assert standing.steps >= SCHEDULE.steps
         assert standing.best <= before[name].first
         assert not same(found.level(name), levels[name]) or standing.best == standing.first
     assert any(standing.best < standing.first for standing in found.standings.values())
@@ -126,8 +140,7 @@ def test_a_cycle_that_gained_is_followed_by_one_twice_as_long(
     original: nn.Module, levels: dict[str, nn.Module], tmp_path: Path
 ) -> None:
     found = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), tmp_path, replace(SCHEDULE, steps=10))
-    (level,) = found._levels.values()
-    found._go_on(level, 1e4)
+    one_cycle(found)
     standing = found.standings["0.3"]
     assert standing.best < 0.9 * standing.first and (standing.steps, standing.length) == (10, 20)
 
@@ -149,7 +162,7 @@ def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
 ) -> None:
     schedule = replace(SCHEDULE, learning_rate=1e3, least_rate=1.0)
     wild = Improvement(original, {"0.5": levels["0.3"]}, patches, smooth(2, 1), tmp_path, schedule)
-    wild.train(0.1)
+    one_cycle(wild)
     standing = wild.standings["0.5"]
     assert standing.rate == 250 and standing.best == standing.first and standing.gain is None
     assert same(wild.level("0.5"), levels["0.3"])
@@ -157,7 +170,7 @@ def test_a_rate_at_which_nothing_is_gained_falls_and_the_turn_is_forgotten(
         original, {"0.5": levels["0.3"]}, patches, smooth(2, 1), tmp_path, replace(schedule, learning_rate=1)
     )
     assert again.standings["0.5"].rate == 250
-    again.train(0.1)
+    one_cycle(again)
     assert again.standings["0.5"].rate == 62.5 and same(again.level("0.5"), levels["0.3"])
 
 

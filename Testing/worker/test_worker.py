@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 from support.paths import ROOT
+from support.processes import is_gone
 from support.trained_folders import make_folder
 
 from TuckerSegLib.errors import (
@@ -107,11 +108,6 @@ def until_it_predicts(job: Job) -> None:
 
     assert until(predicting)
     assert not job.done
-
-
-def is_gone(pid: int) -> bool:
-    """Ended and, where it was our child, waited for."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def left_behind() -> list[Path]:

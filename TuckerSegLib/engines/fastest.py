@@ -32,10 +32,8 @@ _FORMAT = 5
 _NEAR = 0.1
 """Engines whose times differ by no more than this share count as equally fast, and the one that is tried first runs."""
 
-_FAR_FASTER, _LITTLE = 0.2, 0.02
-"""By what share an engine that rounds has to be faster, and from which seconds a patch: so much that no load decides
-whether a result is rounded.
-"""
+_FAR_FASTER = 0.2
+"""By what share an engine that rounds has to be faster: so much that no load decides whether a result is rounded."""
 
 _FAR = 0.05
 """What an engine's answers to noise may be wrong by, as a share of their root mean square, or it is not taken."""
@@ -250,7 +248,7 @@ def _timed(
 
 def _is_worth_it(is_rounded: bool, before: float, after: float) -> bool:
     """Whether an engine that takes `after` seconds is to replace one that takes `before`."""
-    return after < (1 - _FAR_FASTER) * before and before > _LITTLE if is_rounded else after < (1 - _NEAR) * before
+    return after < (1 - (_FAR_FASTER if is_rounded else _NEAR)) * before
 
 
 def _is_near(answer: Tensor, expected: Tensor) -> bool:

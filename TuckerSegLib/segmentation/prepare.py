@@ -19,6 +19,7 @@ from ..models.cache import Cache
 from ..models.nnunet import TrainedModel, Weights
 from ..progress import Progress
 from .recipes import ORIGINAL, Recipe
+from .slider.positions import is_little
 
 _log = logging.getLogger(__name__)
 
@@ -116,7 +117,8 @@ def _prepared(
     """What `prepare` gives, on this very device."""
     policy = recipe.policy(model, engines, progress)
     small, cache_hit = cache.compressed(model, policy, progress)
-    engines = engines.suited(exact=small.compression is None and policy.settings.get("factor") == 1)
+    is_wanted_itself = small.compression is None and policy.settings.get("factor") == 1
+    engines = engines.suited(exact=is_wanted_itself or is_little(small))
     weights = _Weights(small)
     # nnU-Net rounds scores while it averages them; features are not rounded alike, so its own labels need the scores.
     is_exact = engines.is_reference and small.compression is None

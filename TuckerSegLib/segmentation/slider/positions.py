@@ -72,7 +72,7 @@ def ranks_at(
     Raises:
         Cancelled: `progress` was cancelled.
     """
-    if not engines.has_layer_times or _is_little(model):
+    if not engines.has_layer_times or is_little(model):
         return _by_work(factor, model, learnt.record)
     known = {position.factor: position for position in positions(model, learnt, engines, progress)}
     if factor in known:
@@ -173,7 +173,8 @@ def _trunk(model: TrainedModel, ranks: Mapping[str, Ranks]) -> nn.Module:
     return split(reshape(model.network_without_data(), ranks))[0]
 
 
-def _is_little(model: TrainedModel) -> bool:
+def is_little(model: TrainedModel) -> bool:
+    """Whether a patch takes the model so few multiply-adds that nothing is to be gained from measuring."""
     work = multiply_adds(model.network_without_data(), (model.num_input_channels, *model.patch_size))
     return sum(work.values()) < LITTLE
 
