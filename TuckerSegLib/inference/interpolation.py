@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -45,13 +46,25 @@ def linear(model: TrainedModel, properties: Properties, shape: Sequence[int]) ->
     if resample.func is not nnunet.resample_data_or_seg_to_shape or settings["order"] != 1:
         return None
     _, thick = nnunet.determine_do_sep_z_and_axis(settings["force_separate_z"], *spacings(model, properties))
-    nearest = thick if settings["order_z"] == 0 else None
+    by_planes = thick if settings["order_z"] == 0 else None
     sizes = zip(shape, shape_wanted(properties), strict=True)
-    return [_along(old, new, axis == nearest) for axis, (old, new) in enumerate(sizes)]
+    return [_along(old, new, axis == by_planes) for axis, (old, new) in enumerate(sizes)]
 
 
-def _along(old: int, new: int, nearest: bool) -> Along:
-    places = ((np.arange(new) + 0.5) * old / new - 0.5).clip(0, old - 1)
-    lower = np.floor(places + 0.5 if nearest else places).astype(np.int64).clip(0, old - 1)
-    upper = lower if nearest else (lower + 1).clip(0, old - 1)
-    return Along(*map(torch.from_numpy, (lower, upper, (places - lower).astype(np.float32) * (not nearest))))
+def nearest(old: int, new: int) -> npt.NDArray[np.int64]:
+    """Of `old` voxels in a row the one that is nearest to each of `new` ones, as scipy rounds."""
+    return np.floor(_places(old, new) + 0.5).astype(np.int64).clip(0, old - 1)
+
+
+def _places(old: int, new: int) -> npt.NDArray[np.float64]:
+    """Where new voxels are among the old ones, whose middles are whole numbers."""
+    places: npt.NDArray[np.float64] = ((np.arange(new) + 0.5) * old / new - 0.5).clip(0, old - 1)
+    return places
+
+
+def _along(old: int, new: int, to_the_nearest: bool) -> Along:
+    places = _places(old, new)
+    lower = nearest(old, new) if to_the_nearest else np.floor(places).astype(np.int64)
+    upper = lower if to_the_nearest else (lower + 1).clip(0, old - 1)
+    weight = np.zeros(new) if to_the_nearest else places - lower
+    return Along(*map(torch.from_numpy, (lower, upper, weight.astype(np.float32))))

@@ -1,4 +1,4 @@
-"""nnU-Net's preprocessing of an image, number for number, without unused results and copies in double precision."""
+"""nnU-Net's preprocessing of an image, number for number, without unused results, and resampled faster."""
 
 # mypy: allow-untyped-calls
 
@@ -18,6 +18,7 @@ from ..models.nnunet import TrainedModel
 from ..models.quiet import quiet
 from .interpolation import Properties
 from .orientation import ReadImage
+from .resampling import resized, resized_in_planes
 
 Image = npt.NDArray[np.float32]
 
@@ -105,15 +106,16 @@ def _check_room(channels: int, shape: Sequence[int], spacing: Sequence[float]) -
 def _resampled(
     resample: "partial[Any]", data: Image, shape: Sequence[int], current: Sequence[float], wanted: Sequence[float]
 ) -> Image:
-    """The result of nnU-Net's `resample`; with single precision skimage makes no copies in double precision."""
+    """The result of nnU-Net's `resample`, by a faster way where there is one."""
     _check_room(len(data), shape, wanted)
     from nnunetv2.preprocessing.resampling import default_resampling as nnunet
-    from skimage.transform import resize
 
     if resample.func is not nnunet.resample_data_or_seg_to_shape or tuple(shape) == data.shape[1:]:
         return np.asarray(resample(data, shape, current, wanted))
-    settings = {"order": 3, "force_separate_z": False, **resample.keywords}
-    separate, _ = nnunet.determine_do_sep_z_and_axis(settings["force_separate_z"], current, wanted)
-    if separate:
+    settings = {"order": 3, "order_z": 0, "force_separate_z": False, **resample.keywords}
+    separate, thick = nnunet.determine_do_sep_z_and_axis(settings["force_separate_z"], current, wanted)
+    if not separate:
+        return np.stack([resized(one, shape, settings["order"]) for one in data])
+    if settings["order_z"] != 0:
         return np.asarray(resample(data, shape, current, wanted))
-    return np.stack([resize(one, shape, settings["order"], mode="edge", anti_aliasing=False) for one in data])
+    return np.stack([resized_in_planes(one, shape, settings["order"], thick) for one in data])
