@@ -16,12 +16,13 @@ from support.paths import ROOT
 
 from TuckerSegLib import store as store_module
 from TuckerSegLib.errors import InputError
-from TuckerSegLib.store import CHOICES_VARIABLE, LruFolder, Store
+from TuckerSegLib.lru_folder import LruFolder
+from TuckerSegLib.store import CHOICES_VARIABLE, Store
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from TuckerSegLib.store import LruFolder
+from TuckerSegLib.lru_folder import LruFolder
 folder = LruFolder(Path(sys.argv[1]), ".bin")
 with folder.locked("a.bin"), folder.written("a.bin") as partial:
     (partial.parent / ".tmpX1y2").write_bytes(b"x" * 70)  # as safetensors writes beside the file it is to write

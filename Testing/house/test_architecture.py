@@ -16,7 +16,8 @@ DOCUMENT = ROOT / "docs" / "architecture.md"
 BEGIN, END = "<!-- rooms -->\n", "<!-- /rooms -->"
 
 ROOMS = (
-    "errors.py", "version.py", "renaming.py", "folders.py", "store.py", "waiting.py", "threads.py", "progress.py",
+    "errors.py", "version.py", "renaming.py", "folders.py", "lru_folder.py", "store.py", "waiting.py", "threads.py",
+    "progress.py",
     "volumes", "decomposition", "models", "engines", "inference", "training", "segmentation", "worker", "words",
     "evaluation", "cohorts", "app", "cli",
 )  # fmt: skip

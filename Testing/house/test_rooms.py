@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
 
 FLOORS = (
-    {"errors", "folders", "renaming", "store", "threads", "version", "waiting"},
+    {"errors", "folders", "renaming", "threads", "version", "waiting"},
+    {"lru_folder"},
+    {"store"},
     {"progress", "volumes", "decomposition"},
     {"models"},
     {"engines", "inference"},

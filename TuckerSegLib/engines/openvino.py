@@ -49,7 +49,7 @@ class OpenVinoEngine:
         return self._kept(core, key, settings) or self._compiled(core, key, source, settings)
 
     def _kept(self, core: Any, key: str, settings: dict[str, Any]) -> "OpenVinoNetwork | None":
-        content = self._store.read(key)
+        content = self._store.read_own(key)
         if content is None:
             return None
         try:

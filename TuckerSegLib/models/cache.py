@@ -17,8 +17,8 @@ from pathlib import Path
 from ..decomposition.policies import Policy
 from ..errors import InputError, ModelError, OutputError, is_full_disk
 from ..folders import cache_folder
+from ..lru_folder import LruFolder
 from ..progress import Progress
-from ..store import LruFolder
 from .compressed import FORMAT, compressed, describe, load, save
 from .nnunet import TrainedModel
 

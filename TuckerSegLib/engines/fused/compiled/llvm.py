@@ -1,4 +1,4 @@
-"""LLVM's own language, a little shorter: functions written for this very processor while the program runs (llvmlite).
+"""LLVM's own language, a little shorter: functions written for this very processor when they are needed (llvmlite).
 
 They loop over matrices row by row in memory, in single precision, several numbers at a time: a *vector*.
 """
@@ -6,12 +6,14 @@ They loop over matrices row by row in memory, in single precision, several numbe
 import ctypes
 import importlib.util
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
+
+from .machine_code import KERNEL, loaded
 
 _FLOAT = 4
 
@@ -180,30 +182,26 @@ def compiled(source: Callable[..., None], whole: int, pointers: int, *settings: 
     `source` writes it: `source(writer, arguments, *settings)`. No two of its pointers may lead to the same memory, but
     where it only reads.
     """
-    import llvmlite.binding as llvm
+    written = partial(_text, source, whole, pointers, settings)
+    engine = loaded(f"{source.__qualname__} {whole} {pointers} {settings}", written, _features_in_words())
+    address = engine.get_function_address(KERNEL)
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * whole, *[ctypes.c_void_p] * pointers)(address), engine
+
+
+def _text(source: Callable[..., None], whole: int, pointers: int, settings: Sequence[Any]) -> str:
+    """What `source` writes, in LLVM's language."""
     from llvmlite import ir
 
     module = ir.Module(name="kernels")
     kinds = [ir.IntType(64)] * whole + [ir.FloatType().as_pointer()] * pointers
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), "kernel")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), KERNEL)
     for argument in function.args[whole:]:
         argument.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block())
     source(Writer(builder), function.args, *settings)
     builder.ret_void()
-    engine = _machine_code(llvm, str(module))
-    address = engine.get_function_address("kernel")
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * whole, *[ctypes.c_void_p] * pointers)(address), engine
+    return str(module)
 
 
-def _machine_code(llvm: Any, text: str) -> Any:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(text)
-    module.verify()
-    features = ",".join(f"{'+' if there else '-'}{name}" for name, there in _features().items())
-    target = llvm.Target.from_default_triple()
-    machine = target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=features, opt=3)
-    engine = llvm.create_mcjit_compiler(module, machine)
-    engine.finalize_object()
-    return engine
+def _features_in_words() -> str:
+    return ",".join(f"{'+' if there else '-'}{name}" for name, there in sorted(_features().items()))
