@@ -143,6 +143,17 @@ def test_the_page_may_load_nothing_from_elsewhere(monkeypatch: pytest.MonkeyPatc
     played(monkeypatch, play)
 
 
+def test_whoever_asks_for_an_icon_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Browsers ask where a page names none, and put it among the page's errors where there is none."""
+
+    async def play(address: str) -> None:
+        async with browser() as one, one.get(f"{address}/favicon.ico") as answer:
+            assert answer.status == 200 and answer.content_type == "image/png"
+        assert 'href="/gate/icon.png"' in (serving.PAGE / "waiting.html").read_text(encoding="utf-8")
+
+    played(monkeypatch, play)
+
+
 def test_sockets_and_files_reach_the_own_viewer(monkeypatch: pytest.MonkeyPatch) -> None:
     async def play(address: str) -> None:
         async with browser() as one:

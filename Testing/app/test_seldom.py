@@ -36,6 +36,14 @@ def test_every_position_is_measured_on_the_open_image(page: Any) -> None:
     assert not page.locator("#measure").count()
 
 
+def test_all_positions_are_improved_and_then_to_be_measured_again(page: Any) -> None:
+    page.get_by_label("Minutes of training").fill("1")
+    page.click("#improve")
+    page.wait_for_selector("#cancel", timeout=PATIENCE)
+    until_status(page, "All positions were improved for 1 min")
+    page.wait_for_selector("#measure", timeout=PATIENCE)
+
+
 def test_a_level_that_is_fitted_to_the_scan_is_segmented(page: Any) -> None:
     move_slider(page, "Home")
     move_slider(page, "ArrowRight", 4)

@@ -40,7 +40,7 @@ class TestImproving:
         host.click(panel.ui.improveButton)
         assert not panel.ui.improveButton.enabled and panel.ui.applyButton.text == "Cancel"
         assert host.wait_until(lambda: not panel.logic.busy, PATIENCE)
-        assert panel.ui.statusLabel.text == "All levels were improved for 2 minutes"
+        assert panel.ui.statusLabel.text == "All positions were improved for 2 min: segment or measure again."
         assert asked[0] == ("prepare", {"model": model, "minutes": 2})
         assert ("levels", {"model": model}) in asked[1:]
         assert "Time unknown, agreement unknown" in panel.ui.expectedLabel.text

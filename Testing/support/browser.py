@@ -162,5 +162,10 @@ class Seen:
         self.addresses: list[str] = []
         self.complaints: list[str] = []
         page.on("request", lambda request: self.addresses.append(request.url))
+        page.on("response", lambda answer: self._note(answer.status, answer.url))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+
+    def _note(self, status: int, address: str) -> None:
+        if status >= 400:
+            self.complaints.append(f"{status} {address}")

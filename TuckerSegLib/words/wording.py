@@ -145,6 +145,11 @@ def duration(seconds: float) -> str:
     return _("{minutes} min {seconds} s").format(minutes=minutes, seconds=rest)
 
 
+def improved(minutes: float) -> str:
+    """What is said when *Improve* is through."""
+    return _("All positions were improved for {minutes} min: segment or measure again.").format(minutes=f"{minutes:g}")
+
+
 def _agreement_of(factor: float, cost: Cost | None, expected: Expected) -> tuple[float | None, bool]:
     """The agreement, None where it is unknown, and whether it is one on phantoms; measurements of runs go first."""
     if factor == 1 or expected.agreement is not None:

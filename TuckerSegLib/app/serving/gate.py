@@ -22,6 +22,8 @@ _SECONDS_BETWEEN_ROUNDS = 10.0
 
 _HEAD = '<link rel="stylesheet" href="/gate/page.css"><script src="/gate/page.js"></script>'
 
+_ICON = "/gate/icon.png"
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -47,6 +49,7 @@ class Gate:
         self.app.router.add_get("/", self._enter)
         self.app.router.add_get("/alive", self._alive)
         self.app.router.add_static("/gate/", PAGE)
+        self.app.router.add_get("/favicon.ico", self._icon)
         self.app.router.add_get("/ws", self._socket)
         self.app.router.add_post("/paraview/", self._tell_socket)
         self.app.router.add_route("*", "/{path:.*}", self._pass_on)
@@ -119,8 +122,12 @@ class Gate:
         async with self._client.get(url, headers={SECRET: user.viewer.settings.secret}) as answer:
             text = (await answer.read()).decode()
         text = text.replace(",maximum-scale=1,minimum-scale=1", "").replace("</head>", f"{_HEAD}</head>", 1)
-        text = text.replace("trame is built by Kitware", "TuckerSeg")
+        text = text.replace("trame is built by Kitware", "TuckerSeg").replace('href="logo.png"', f'href="{_ICON}"')
         return web.Response(text=text, content_type="text/html")
+
+    async def _icon(self, _request: web.Request) -> web.StreamResponse:
+        """Browsers ask for it where a page names none."""
+        raise web.HTTPFound(_ICON)
 
     async def _alive(self, request: web.Request) -> web.StreamResponse:
         user = self._user(request)

@@ -6,6 +6,7 @@ from typing import Any
 from slicer.i18n import tr as _
 
 from TuckerSegLib.segmentation.slider.measurements import setup_of
+from TuckerSegLib.words import wording
 
 from ...choices.scene_choices import SceneChoices
 from ...choices.state import State
@@ -41,4 +42,4 @@ class ImprovingPanel:
     def _on_improved(self, model: str, minutes: float) -> None:
         self._logic.measurements.forget(setup_of(self._choices.request))
         self._improved(model)
-        self._runs.say(_("All levels were improved for {minutes} minutes").format(minutes=f"{minutes:g}"))
+        self._runs.say(wording.improved(minutes))

@@ -86,7 +86,7 @@ class LevelLogic(Feature[LevelState]):
         if await self._runs.run([training]) is not None:
             self._desk.measurements.forget(setup_of(self.request))
             self._costs.pop(model, None)
-            self._runs.say(f"All positions were improved for {minutes:g} minutes: segment or measure again.")
+            self._runs.say(wording.improved(minutes))
             await self.ask()
 
     async def ask(self) -> None:
