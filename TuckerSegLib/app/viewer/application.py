@@ -28,6 +28,7 @@ from ..features.runs.segmenting import Segmenting
 from ..features.structures.logic import StructureLogic
 from ..serving.forwarding import SECRET
 from ..serving.process import Settings
+from .left import expect_windows_to_be_closed
 from .page import build_page
 from .scene import Scene
 
@@ -105,6 +106,7 @@ class Application:
         return await handler(request)
 
     def _on_ready(self, started: Callable[[int], Any]) -> None:
+        expect_windows_to_be_closed(asyncio.get_running_loop())
         started(self._server.port)
         image = self._features.image
         first = image.show_file(Path(self._settings.image)) if self._settings.image else image.show_phantom()

@@ -9,7 +9,9 @@ _FEWEST, _MOST = 3, 12
 """Rounds; those after the fewest are for what has not settled."""
 
 _AGREES, _OR_SECONDS = 1.05, 2e-4
-"""A run's two shortest times agree within this factor or so many seconds: then nothing held up either."""
+"""A run's two shortest times agree within this factor, unless told another, or so many seconds: then nothing held up
+either.
+"""
 
 _FAR_SLOWER = 2.0
 """Times the fastest's seconds: what takes longer needs no more precision than that."""
@@ -20,6 +22,7 @@ def shortest_seconds(
     between: Callable[[], None] = lambda: None,
     give_up_after: int = _FEWEST,
     clock: Callable[[], float] | None = None,
+    agrees: float = _AGREES,
 ) -> list[float]:
     """The shortest time that each of `runs`, which have run before, takes of several.
 
@@ -38,7 +41,7 @@ def shortest_seconds(
             seconds[index].append(clock() - start)
         if turn + 1 >= give_up_after:
             wanted = [index for index in wanted if not _is_far_slower(seconds[index], seconds)]
-        if turn + 1 >= _FEWEST and all(_has_settled(seconds[index]) for index in wanted):
+        if turn + 1 >= _FEWEST and all(_has_settled(seconds[index], agrees) for index in wanted):
             break
     return [min(times) for times in seconds]
 
@@ -49,6 +52,6 @@ def _is_far_slower(times: Sequence[float], others: Sequence[Sequence[float]]) ->
     return all(own > _FAR_SLOWER * min(together) for own, together in zip(times, rounds, strict=False))
 
 
-def _has_settled(times: Sequence[float]) -> bool:
+def _has_settled(times: Sequence[float], agrees: float) -> bool:
     first, second = sorted(times)[:2]
-    return second <= max(_AGREES * first, first + _OR_SECONDS)
+    return second <= max(agrees * first, first + _OR_SECONDS)

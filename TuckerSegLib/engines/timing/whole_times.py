@@ -7,11 +7,10 @@ from torch import Tensor, nn
 
 from ...decomposition.tucker import TuckerConv
 from .bench import Bench, Clock, bench_on
+from .stopwatch import shortest_seconds
 
-_ROUNDS, _SHORT_ROUNDS = 5, 12
-"""Runs of each network, and of those that are short: a tenth of a second is easily held up."""
-_SHORT = 0.25
-"""Seconds."""
+_AGREES = 1.03
+"""A network's two shortest times agree within this factor: a tenth of a second is easily held up."""
 
 
 def network_seconds(
@@ -21,25 +20,18 @@ def network_seconds(
     clock: Clock | None = None,
     bench: Bench | None = None,
 ) -> list[float]:
-    """The best of some runs of each network on one patch (C, *spatial), in the fused engine, in turns.
+    """The shortest time of each network on one patch (C, *spatial), in the fused engine, in turns.
 
     What the networks give is weighted and added up, as a sliding window does; their weights get values of no meaning.
     `check` is called before each run; it may raise to stop. `clock` tells seconds; that of `bench` unless given.
     """
     bench = bench or bench_on(torch.device("cpu"))
-    clock = clock or bench.clock
     sums: dict[torch.Size, Tensor] = {}
-    networks = [_Network(one(), patch, sums, bench) for one in made]
-    best = [float("inf")] * len(networks)
-    for number in range(_SHORT_ROUNDS + 1):
-        for index, network in enumerate(networks):
-            if number > _ROUNDS and best[index] > _SHORT:
-                continue
-            check()
-            start = clock()
-            network.run()
-            best[index] = min(best[index], clock() - start) if number else best[index]
-    return best
+    runs = [_Network(one(), patch, sums, bench).run for one in made]
+    for run in runs:
+        check()
+        run()
+    return shortest_seconds(runs, check, clock=clock or bench.clock, agrees=_AGREES)
 
 
 def with_values(network: nn.Module) -> nn.Module:
