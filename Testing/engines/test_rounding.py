@@ -20,8 +20,6 @@ from TuckerSegLib.engines.openvino import RoundedOpenVinoEngine
 from TuckerSegLib.engines.torch import TorchEngine
 from TuckerSegLib.models.cache import Cache
 from TuckerSegLib.models.folder import open_folder
-from TuckerSegLib.progress import Progress
-from TuckerSegLib.segmentation.checking import Originals
 from TuckerSegLib.segmentation.prepare import prepare
 from TuckerSegLib.segmentation.recipes import ORIGINAL, Prescribed
 from TuckerSegLib.segmentation.request import Request
@@ -172,20 +170,3 @@ def test_a_rounded_original_is_checked_by_the_exact_one(tmp_path: Path) -> None:
     assert rounded.engine == "openvino-bf16" and rounded.check is not None
     assert rounded.check.agreement > 0.8
     assert session.segment(volume, Request(folder)).check is None
-
-
-@needs_bfloat16
-@pytest.mark.parametrize(("at_least", "engine"), [(None, "openvino-bf16"), (0.5, "not rounded")])
-def test_a_rounded_level_is_checked_by_a_rounded_original_unless_something_is_promised(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at_least: float | None, engine: str
-) -> None:
-    monkeypatch.setattr(positions, "LITTLE", 0)
-    model, cache = open_folder(make_folder(tmp_path)), Cache(tmp_path / "cache")
-    engines = choice("openvino-bf16", "cpu", Store(cache.folder)).led_by("openvino-bf16")
-    level = prepare(model, Prescribed(Relative(0.5)), engines, cache)
-    assert level.engine == "openvino-bf16"
-    request = Request("any", 0.5, at_least=at_least)
-    checked = Originals().checked(level, model, request, engines, cache)
-    assert checked.check
-    ran_by = checked.check.original(checked, Progress()).engine
-    assert ran_by == engine or (engine == "not rounded" and ran_by not in level.rounding)

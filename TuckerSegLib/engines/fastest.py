@@ -80,10 +80,9 @@ class Choice:
         """Where layers are timed for the engine that is tried first."""
         return bench_on(self.device)
 
-    def led_by(self, engine: str, be_it_rounded: bool = False) -> "Choice":
-        """The same engines with this one tried first, as it is known to be fast; as if named, where it may round."""
-        order = tuple(_beginning_with(engine, self.order))
-        return replace(self, order=order, by_speed=not be_it_rounded, ordered=True)
+    def led_by(self, engine: str) -> "Choice":
+        """The same engines with this one tried first, as it is known to be fast."""
+        return replace(self, order=tuple(_beginning_with(engine, self.order)), by_speed=True, ordered=True)
 
     def suited(self, exact: bool) -> "Choice":
         """The engines that may run a network, left to us, whose own answers are wanted, or only nearly those.

@@ -48,31 +48,19 @@ class Originals:
         expected = Expectations(model, cache).known(dict(compression.policy)) if compression else None
         reliability = expected.reliability if expected else Reliability.unknown(label_count(model))
         wanted = Wanted(reliability, request.at_least, untouched)
-        is_level = level.model.compression is not None
-        may_round = is_level and level.engine in level.rounding and request.at_least is None
-        return replace(level, check=Check(partial(self._prepare, model, engines, cache, may_round), wanted))
+        return replace(level, check=Check(partial(self._prepare, model, engines, cache), wanted))
 
     def clear(self) -> None:
         """Give up what is prepared."""
         self._last.clear()
 
     def _prepare(
-        self,
-        model: TrainedModel,
-        engines: Choice,
-        cache: Cache,
-        may_round: bool,
-        level: PreparedModel,
-        progress: Progress,
+        self, model: TrainedModel, engines: Choice, cache: Cache, level: PreparedModel, progress: Progress
     ) -> PreparedModel:
-        """`model` as it was trained, where the level runs and by the same engine: nothing has to be measured.
-
-        An engine that rounds runs it to tell how good a level is, which it does to a thousandth. What is promised of a
-        result, or asked of the original itself, is held by single precision.
-        """
+        """`model` as it was trained, where the level runs and by the same engine: nothing has to be measured."""
         there = engines if level.device == engines.device else engines.instead or engines
-        there = replace(there.led_by(level.engine, may_round), instead=None)
-        key = (model.fingerprint, str(level.device), level.engine, may_round)
+        there = replace(there.led_by(level.engine), instead=None)
+        key = (model.fingerprint, str(level.device), level.engine)
         return self._last.get(key, lambda: prepare(model, ORIGINAL, there, cache, progress))[0]
 
 
