@@ -2,6 +2,8 @@
 
 from functools import partial
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Progress
 from TuckerSegLib.segmentation.checking import Originals
 from TuckerSegLib.segmentation.request import Request
+from TuckerSegLib.segmentation.session import Session
 from TuckerSegLib.segmentation.slider import agreement
 from TuckerSegLib.segmentation.slider.agreement import Expectations, Expected, levels_with_agreement
 from TuckerSegLib.segmentation.slider.calibrations import Calibrations
@@ -80,3 +83,22 @@ def test_what_was_learnt_of_a_level_is_what_its_check_begins_with(
     for level, known in ((first, True), (second, False)):
         checked = Originals().checked(level, model, Request(factor=0.5), engines, cache)
         assert checked.check is not None and checked.check.wanted.reliability.known == known
+
+
+def test_what_only_the_first_check_takes_is_no_part_of_what_a_check_takes(
+    tmp_path: Path, monkeypatch: MonkeyPatch
+) -> None:
+    """The time that is shown beside the slider is that of a run whose networks are ready."""
+    prepare = Originals._prepare
+
+    def slow(*of: Any) -> Any:
+        sleep(3)
+        return prepare(*of)
+
+    monkeypatch.setattr(Originals, "_prepare", slow)
+    voxels = np.random.default_rng(0).normal(50, 300, (1, 20, 18, 16)).astype(np.float32)
+    image = Volume(voxels, Geometry((20, 18, 16), np.diag([8.0, 8.0, 8.0, 1.0])))
+    found = Session(Cache(tmp_path)).segment(image, Request(str(make_folder(tmp_path, spacing=(8, 8, 8))), 0.5))
+    assert found.check is not None and found.check.windows
+    assert found.seconds["load"] > 3 > found.seconds["check"]
+    assert next(iter(found.seconds)) == "load"

@@ -224,7 +224,9 @@ class Session:
         result = run(prepared, volume, progress, request.step or STEP)
         kept = structures.only(result.label_map, request.structures)
         kept = structures.without_small_parts(kept) if request.remove_small_blobs else kept
-        result = replace(result, label_map=kept, seconds={"load": loading, **result.seconds})
+        seconds = {"load": 0.0, **result.seconds}
+        seconds["load"] += loading
+        result = replace(result, label_map=kept, seconds=seconds)
         return both(first, result) if model.previous else result
 
     def _task(self, volume: Volume, request: Request, progress: Progress) -> Result:
