@@ -127,6 +127,25 @@ def test_a_file_in_use_stays_on_windows(tmp_path: Path, monkeypatch: pytest.Monk
     assert [file.path.name for file in folder.files()] == ["a"]
 
 
+def test_many_small_files_stay_within_the_limit_though_not_all_are_looked_at_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_LIMIT", 10_000)
+    looked: list[int] = []
+    shrink = LruFolder.shrink
+
+    def noted(folder: LruFolder, limit: int, keep: str | None = None) -> None:
+        looked.append(folder.size)
+        shrink(folder, limit, keep)
+
+    monkeypatch.setattr(LruFolder, "shrink", noted)
+    store = Store(tmp_path)
+    for number in range(400):
+        store.write(str(number), b"x" * 40)
+    assert max(looked) <= 10_000 + 10_000 // 100 + 40 and store.size <= 10_100
+    assert 100 < len(looked) < 200
+
+
 def test_a_store_removes_what_was_used_longest_ago(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "_LIMIT", 25)
     store = Store(tmp_path)

@@ -45,6 +45,9 @@ class Store:
         self.chosen: dict[str, Json] = {}
         """The choices that were asked for or made so far, which together with the request decide a result."""
         self._complained = False
+        self._written = (
+            _LIMIT  # bytes since all files were last looked at, which takes longer than to write a small one
+        )
 
     def choice(self, key: str) -> Json | None:
         """What was chosen under `key`, in the file that `CHOICES_VARIABLE` names or on this computer.
@@ -121,7 +124,10 @@ class Store:
         try:
             with self._files.locked(name, _SECONDS_TO_WAIT), self._files.written(name) as partial:
                 partial.write_bytes(content)
-            self._files.shrink(_LIMIT, keep=name)
+            self._written += len(content)
+            if self._written > _LIMIT // 100:
+                self._files.shrink(_LIMIT, keep=name)
+                self._written = 0
         except OSError as error:
             self._complain_once(self._files.path, error)
 
