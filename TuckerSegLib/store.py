@@ -45,9 +45,8 @@ class Store:
         self.chosen: dict[str, Json] = {}
         """The choices that were asked for or made so far, which together with the request decide a result."""
         self._complained = False
-        self._written = (
-            _LIMIT  # bytes since all files were last looked at, which takes longer than to write a small one
-        )
+        self._written = _LIMIT
+        """Bytes since all files were last looked at, which takes longer than to write a small one."""
 
     def choice(self, key: str) -> Json | None:
         """What was chosen under `key`, in the file that `CHOICES_VARIABLE` names or on this computer.

@@ -181,9 +181,8 @@ def test_a_rate_at_which_little_is_gained_falls_and_what_was_gained_is_kept(
         schedule = replace(SCHEDULE, learning_rate=1e-6, least_rate=least_rate)
         folder = tmp_path / str(least_rate)
         slow = Improvement(original, {"0.3": levels["0.3"]}, patches, smooth(2, 1), folder, schedule)
-        (level,) = slow._levels.values()
-        slow._go_on(level, 1e4)
-        return level.standing
+        one_cycle(slow)
+        return slow.standings["0.3"]
 
     fallen, at_least = after_a_cycle(2e-7), after_a_cycle(1e-6)
     assert fallen.best < fallen.first and (fallen.rate, fallen.gain) == (2.5e-7, None)

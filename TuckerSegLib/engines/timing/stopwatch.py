@@ -8,10 +8,11 @@ Run = Callable[[], object]
 _FEWEST, _MOST = 3, 12
 """Rounds; those after the fewest are for what has not settled."""
 
-_AGREES, _OR_SECONDS = 1.05, 2e-4
-"""A run's two shortest times agree within this factor, unless told another, or so many seconds: then nothing held up
-either.
-"""
+_AGREES = 1.05
+"""A run's two shortest times agree within this factor, unless told another: then nothing held up either."""
+
+_OR_SECONDS = 2e-4
+"""Or they differ by so little."""
 
 _FAR_SLOWER = 2.0
 """Times the fastest's seconds: what takes longer needs no more precision than that."""
