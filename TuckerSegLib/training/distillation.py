@@ -3,10 +3,9 @@
 # mypy: allow-untyped-calls
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from ..decomposition.fast_passes import for_training, half_precision, in_order
-from ..threads import set_threads
+from .per_core import PerCore
 from .soft_loss import soft_loss, soft_loss_of_regions
 from .trainer import Finetuner
 
 Patches = Iterator[Tensor]
-
-Result = TypeVar("Result")
 
 _HELD_OUT = 8
 """One image in so many, but one at least, is for validation."""
@@ -48,7 +45,7 @@ class Distiller(Finetuner):
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
         self._trained = [p for p in self.network.parameters() if p.requires_grad]
         self._half = half_precision(self.device)
-        self._per_core = _PerCore(self.device, self.batch_size)
+        self._per_core = PerCore(self.device, self.batch_size)
         self.was_initialized = True
 
     def get_dataloaders(self) -> tuple[Patches, Patches]:
@@ -101,7 +98,7 @@ class Distiller(Finetuner):
             with torch.no_grad():
                 teacher = self.teacher(patch)
             student = self.network(patch)
-        return student.contiguous(), teacher.contiguous()
+        return student, teacher
 
     def _counts(self, student: Tensor, teacher: Tensor) -> npt.NDArray[np.int64]:
         """How many voxels of each structure are in both answers, in the student's and in the teacher's."""
@@ -127,15 +124,3 @@ def random_patch(image: npt.NDArray[Any], shape: Sequence[int], rng: np.random.G
     found = image[(slice(None), *(slice(a, a + size) for a, size in zip(starts, sizes, strict=True)))]
     missing = [(0, size - there) for size, there in zip(sizes, found.shape[1:], strict=True)]
     return np.pad(found, [(0, 0), *missing]).reshape(len(image), *shape)
-
-
-class _PerCore:
-    """Runs equal parts of a batch side by side on a processor's cores; on other devices all at once."""
-
-    def __init__(self, device: torch.device, batch: int) -> None:
-        cores = torch.get_num_threads() if device.type == "cpu" else 1
-        self._count = max(count for count in range(1, cores + 1) if batch % count == 0)
-        self._pool = ThreadPoolExecutor(self._count, initializer=set_threads, initargs=(cores // self._count,))
-
-    def map(self, work: Callable[[Tensor], Result], batch: Tensor) -> list[Result]:
-        return list((self._pool.map if self._count > 1 else map)(work, batch.chunk(self._count)))

@@ -1,17 +1,18 @@
 """All levels of a network, trained in turns to answer as the original does: no labels, no end to wait for.
 
 Adam takes steps on random patches, against the original's soft answers on the same patches (`soft_loss`), which are
-made on the way. Steps come in cycles, over which the rate falls to nothing by half a cosine, each twice as long as one
-that gained before it (Loshchilov and Hutter, arXiv 1608.03983): so no length is fixed beforehand, a cycle ends
-with the time there is, and the training can be stopped and gone on with later. A cycle that gained little, or nothing,
-which then counts as not taken, has the next one start at a quarter of its rate. Which level is next is decided by what
-the last cycles of each gained a second on patches that are held out. A level never becomes worse there than it was.
+made on the way and serve twice. Steps come in cycles, over which the rate falls to nothing by half a cosine, each twice
+as long as one that gained before it (Loshchilov and Hutter, arXiv 1608.03983): so no length is fixed beforehand, a
+cycle ends with the time there is, and the training can be stopped and gone on with later. A cycle that gained little,
+or nothing, which then counts as not taken, has the next one start at a quarter of its rate. Which level is next is
+decided by what the last cycles of each gained a second on patches that are held out. A level never becomes worse there
+than it was.
 """
 
 # mypy: allow-untyped-calls
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,10 @@ from torch.nn import functional
 from ..decomposition.calibration.correction import quick, run
 from ..progress import Progress
 from ..volumes.output import make_folder
+from .answered import Answer, AnsweredPatches, Patches
 from .level import Level, Schedule, Standing
+from .per_core import PerCore, patches_at_once
 from .soft_loss import soft_loss, soft_loss_of_regions
-
-Answer = Callable[[Tensor], Tensor]
-"""Gives a network's answer (1, K, *spatial) to a patch (1, C, *spatial)."""
-Patches = Callable[[np.random.Generator], Tensor]
-"""Gives a random patch (C, *spatial), preprocessed."""
 
 _SCHEDULE = Schedule()
 
@@ -61,13 +59,16 @@ class Improvement:
         device: torch.device = torch.device("cpu"),  # noqa: B008
     ) -> None:
         make_folder(folder)
-        self._original, self._patches, self._device = original, patches, device
-        self._held_out = held_out.to(device)
-        self._answers = [self._answer(patch[None]) for patch in self._held_out]
+        self._device, self._answered = device, AnsweredPatches(patches, original, device)
+        self._held_out = [self._answered.of(patch[None]) for patch in held_out]
+        shape = tuple(held_out.shape[1:])
+        self._batch = min((patches_at_once(level, shape, device) for level in levels.values()), default=1)
+        per_core = PerCore(device, self._batch)
         self._schedule, self._likelihoods = schedule, _of_regions if regions else _of_labels
         loss = soft_loss_of_regions if regions else soft_loss
         self._levels = {
-            name: Level(level, folder / f"{name}.safetensors", schedule, loss, device) for name, level in levels.items()
+            name: Level(level, folder / f"{name}.safetensors", schedule, loss, per_core, device)
+            for name, level in levels.items()
         }
         for level in self._levels.values():
             level.start(self._divergence)
@@ -107,28 +108,22 @@ class Improvement:
         """Some steps of a cycle, which is to end within the seconds."""
         start, steps = time.perf_counter(), level.fit_into(seconds)
         for _ in range(steps):
-            patch = self._patches(np.random.default_rng([self._schedule.seed, level.standing.steps]))[None]
-            patch = patch.to(self._device)
-            level.learn(patch, self._answer(patch))
+            random = np.random.default_rng([self._schedule.seed, level.standing.steps])
+            level.learn(*self._answered.batch(random, self._batch))
         level.spend(time.perf_counter() - start)
         if level.is_through:
             self._step = level.standing.seconds / level.standing.done
             level.judge(self._divergence)
         level.write()
 
-    def _answer(self, patch: Tensor) -> Tensor:
-        """The original's; a copy, as nothing can be learnt from a tensor that was made in inference mode."""
-        with torch.no_grad():
-            return self._original(patch).float().clone()
-
     def _divergence(self, network: nn.Module) -> float:
         """KL(original || network) on what is held out, nats a voxel."""
         network = quick(network, self._device)
         found = 0.0
-        for patch, answer in zip(self._held_out, self._answers, strict=True):
-            p, q = (self._likelihoods(x[0].flatten(1)) for x in (answer, run(network, patch[None]).float()))
+        for patch, answer in self._held_out:
+            p, q = (self._likelihoods(x[0].flatten(1).float()) for x in (answer, run(network, patch)))
             found += float((p.exp() * (p - q)).sum() / p.shape[-1])
-        return found / len(self._answers)
+        return found / len(self._held_out)
 
 
 def _of_labels(scores: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..decomposition.fast_passes import for_training, half_precision, in_order
 from ..volumes.output import whole_file
+from .per_core import PerCore
 
 Weights = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -80,9 +81,17 @@ class Standing:
 class Level:
     """One level: what is trained, its running mean, and the best mean so far."""
 
-    def __init__(self, level: nn.Module, path: Path, schedule: Schedule, loss: Loss, device: torch.device) -> None:
+    def __init__(
+        self,
+        level: nn.Module,
+        path: Path,
+        schedule: Schedule,
+        loss: Loss,
+        per_core: PerCore,
+        device: torch.device,
+    ) -> None:
         self._shell, self._path, self._schedule = level, path, schedule
-        self._loss, self._device = loss, device
+        self._loss, self._per_core, self._device = loss, per_core, device
         self._network = for_training(copy.deepcopy(level).requires_grad_(True), device)
         self._trained = dict(self._network.named_parameters())
         self._best: Weights = {name: p.detach().clone() for name, p in self._trained.items()}
@@ -112,17 +121,14 @@ class Level:
         self.standing = replace(now, end=now.done + left)
         return min(left, self._schedule.steps)
 
-    def learn(self, patch: Tensor, answer: Tensor) -> None:
-        """One step."""
+    def learn(self, patches: Tensor, answers: Tensor) -> None:
+        """One step, on patches (N, C, *spatial) with the original's answers (N, K, *spatial)."""
         for group in self._adam.param_groups:
             group["lr"] = self._rate()
-        with torch.enable_grad():
-            half = half_precision(self._device)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=half, cache_enabled=False):
-                scores = self._network(in_order(patch))
-            loss = self._loss(scores.float().contiguous(), answer.contiguous())
-            self._adam.zero_grad()
-            loss.backward()
+        gradients = self._per_core.map(self._gradient, patches, answers)
+        for parameter, *parts in zip(self._trained.values(), *gradients, strict=True):
+            found = [part for part in parts if part is not None]
+            parameter.grad = torch.stack(found).mean(0) if found else None
         nn.utils.clip_grad_norm_(self._trained.values(), 12)
         self._adam.step()
         self.standing = replace(self.standing, steps=self.standing.steps + 1, done=self.standing.done + 1)
@@ -174,6 +180,13 @@ class Level:
 
     def _at_first(self, divergence: float) -> Standing:
         return Standing(0, divergence, divergence, self._schedule.learning_rate, self._schedule.steps)
+
+    def _gradient(self, patches: Tensor, answers: Tensor) -> tuple[Tensor | None, ...]:
+        """Of each weight; None for heads that inference does not use."""
+        half = half_precision(self._device)
+        with torch.enable_grad(), torch.autocast(self._device.type, torch.bfloat16, enabled=half, cache_enabled=False):
+            scores = self._network(in_order(patches))
+            return torch.autograd.grad(self._loss(scores, answers), list(self._trained.values()), allow_unused=True)
 
     def _rate(self) -> float:
         """From the cycle's own to nothing, after a short rise."""

@@ -53,15 +53,16 @@ def _against_rest(score: Tensor) -> Tensor:
 class _SoftLoss(torch.autograd.Function):
     """The loss and, at once, its gradient, a few voxels at a time.
 
-    Whole scores of a hundred classes in single precision would take gigabytes, several times over.
+    Whole scores of a hundred classes in single precision would take gigabytes, several times over. A voxel's scores
+    lie side by side, as networks in the order of `for_training` give them: sums over classes are then quick.
     """
 
     @staticmethod
     def forward(ctx: Any, student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-        ours, theirs = (scores.transpose(0, 1).flatten(1) for scores in (student, teacher))
+        ours, theirs = (scores.movedim(1, -1).flatten(0, -2) for scores in (student, teacher))
         overlap, size, divergence = _totals(ours, theirs, temperature)
         found = _gradient(ours, theirs, temperature, overlap, size)
-        ctx.save_for_backward(found.reshape(student.transpose(0, 1).shape).transpose(0, 1))
+        ctx.save_for_backward(found.reshape(student.movedim(1, -1).shape).movedim(-1, 1))
         return divergence + (1 - overlap[1:]).mean()
 
     @staticmethod
@@ -71,50 +72,46 @@ class _SoftLoss(torch.autograd.Function):
 
 
 def _totals(student: Tensor, teacher: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Each class's overlap and size (C,), and the divergence, of scores (C, voxels)."""
-    both, ours, theirs = student.new_zeros((3, len(student)), dtype=torch.float32)
+    """Each class's overlap and size (C,), and the divergence, of scores (voxels, C)."""
+    both, ours, theirs = student.new_zeros((3, student.shape[1]), dtype=torch.float32)
     divergence = both.new_zeros(())
     for s, t in _slabs(student, teacher):
         log_q, log_p = _log_softmax(s), _log_softmax(t)
         q, p = log_q.exp(), log_p.exp()
-        both += torch.linalg.vecdot(p, q)
-        ours += torch.linalg.vecdot(q, q)
-        theirs += torch.linalg.vecdot(p, p)
+        both += torch.linalg.vecdot(p, q, dim=0)
+        ours += torch.linalg.vecdot(q, q, dim=0)
+        theirs += torch.linalg.vecdot(p, p, dim=0)
         if temperature != 1:
             log_q, log_p = _log_softmax(s / temperature), _log_softmax(t / temperature)
             p = log_p.exp()
         divergence += torch.dot(p.flatten(), log_p.sub_(log_q).flatten())
     size = ours + theirs + _SMOOTH
-    return (2 * both + _SMOOTH) / size, size, divergence * temperature**2 / student.shape[1]
+    return (2 * both + _SMOOTH) / size, size, divergence * temperature**2 / len(student)
 
 
 def _gradient(student: Tensor, teacher: Tensor, temperature: float, overlap: Tensor, size: Tensor) -> Tensor:
-    """The derivative of the loss by the student's scores (C, voxels).
+    """The derivative of the loss by the student's scores (voxels, C).
 
     By q it is (2 overlap q - 2 p) / size / (C - 1) from the Dice; the divergence adds T (q_T - p_T) / voxels.
     """
-    gradient = torch.empty_like(student)
+    gradient = torch.empty_like(student, memory_format=torch.contiguous_format)
     towards, away = (factor / size / (len(size) - 1) for factor in (-2, 2 * overlap))
     towards[0] = away[0] = 0
-    share = temperature / student.shape[1]
-    for s, t, slope in zip(*(_split(x) for x in (student, teacher, gradient)), strict=True):
+    share = temperature / len(student)
+    for s, t, slope in _slabs(student, teacher, gradient):
         q, p = _log_softmax(s).exp_(), _log_softmax(t).exp_()
-        by_score = (towards[:, None] * p).addcmul_(away[:, None], q).mul_(q)
-        by_score.addcmul_(q, by_score.sum(0), value=-1)
+        by_score = (towards * p).addcmul_(away, q).mul_(q)
+        by_score.addcmul_(q, by_score.sum(1, keepdim=True), value=-1)
         if temperature != 1:
             q, p = _log_softmax(s / temperature).exp_(), _log_softmax(t / temperature).exp_()
         slope.copy_(by_score.add_(q, alpha=share).sub_(p, alpha=share))
     return gradient
 
 
-def _slabs(student: Tensor, teacher: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    return zip(_split(student), _split(teacher), strict=True)
-
-
-def _split(scores: Tensor) -> tuple[Tensor, ...]:
-    parts: tuple[Tensor, ...] = scores.split(_SLAB.get(scores.device.type, _LARGE_SLAB), 1)
-    return parts
+def _slabs(*scores: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    voxels = _SLAB.get(scores[0].device.type, _LARGE_SLAB)
+    return zip(*(one.split(voxels) for one in scores), strict=True)
 
 
 def _log_softmax(scores: Tensor) -> Tensor:
-    return functional.log_softmax(scores, 0, dtype=torch.float32).clamp_(min=_LEAST)
+    return functional.log_softmax(scores, 1, dtype=torch.float32).clamp_(min=_LEAST)
