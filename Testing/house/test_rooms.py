@@ -17,7 +17,7 @@ LIBRARY, PANEL = ROOT / "TuckerSegLib", ROOT / "TuckerSeg"
 
 FLOORS = (
     {"errors", "folders", "renaming", "threads", "version", "waiting"},
-    {"lru_folder"},
+    {"lru_folder", "memory_limit"},
     {"store"},
     {"progress", "volumes", "decomposition"},
     {"models"},

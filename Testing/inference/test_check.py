@@ -21,10 +21,11 @@ from TuckerSegLib.inference.check.original import Original
 from TuckerSegLib.inference.check.reliability import CLASSES, Reliability, doubt
 from TuckerSegLib.inference.check.sureness import EDGES, Sureness, label_count, labels_on_grid, sureness
 from TuckerSegLib.inference.head import Head, split
-from TuckerSegLib.inference.merged import Merged, merged_head
-from TuckerSegLib.inference.places import Places
 from TuckerSegLib.inference.predict import predict, predict_checked, preprocessed
-from TuckerSegLib.inference.sliding_window import SlidingWindow
+from TuckerSegLib.inference.window.merged import Merged, merged_head
+from TuckerSegLib.inference.window.places import Places
+from TuckerSegLib.inference.window.sliding_window import SlidingWindow
+from TuckerSegLib.inference.window.sums import Sums
 from TuckerSegLib.models.folder import open_folder
 from TuckerSegLib.models.nnunet import TrainedModel
 from TuckerSegLib.progress import Event, Progress
@@ -193,11 +194,11 @@ def test_some_patches_after_others_sum_up_to_all(model: TrainedModel) -> None:
     window = SlidingWindow(model, [trunk], CPU, Progress(), features=head.features)
     data = preprocessed(model, volume())
     places = window.places(data)
-    sums = torch.zeros((head.features, *places.shape[1:]))
+    sums = Sums.zeros((head.features, *places.shape[1:]))
     for chosen in ([3, 0], list(range(4, len(places))), [2, 1]):
         window.add(data, chosen, sums)
-    mean = (sums / places.weights(range(len(places))))[places.inside]
-    torch.testing.assert_close(mean, window.answers(data), rtol=1e-4, atol=1e-4)
+    sums.divide(places.weights(range(len(places))))
+    torch.testing.assert_close(sums[places.inside], window.answers(data), rtol=1e-4, atol=1e-4)
 
 
 def test_every_voxel_belongs_to_the_patch_that_weighs_most_there() -> None:

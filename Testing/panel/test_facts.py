@@ -82,6 +82,7 @@ def test_scripts_name_every_option_as_slicer_spells_it(panel: Any) -> None:
         "step": 0.25,
         "at_least": 0.9,
         "threads": 3,
+        "memory": 10**9,
     }
     assert request_of({spelled(name): value for name, value in values.items()}) == Request.of(**values)
     assert request_of({}) == Request()

@@ -66,12 +66,12 @@ def test_the_options_of_a_command_become_its_request() -> None:
     given = (
         "ct.nii.gz --last 2 -m total-fast -m lung_vessels -f 0.5 --device cpu --engine torch --fold 0 --fold all "
         "--roi-subset liver,spleen --exact-ranks --step 0.25 --no-mirroring --remove-small-blobs --fit --at-least 0.98 "
-        "--threads 3"
+        "--threads 3 --memory 4GB"
     )
     assert CliRunner().invoke(app, given.split()).exit_code == 0
     asked = Request(
         "total-fast", 0.5, "cpu", "torch", ("liver", "spleen"), True, (0, "all"), 0.25, False, True, True, 0.98, 3,
-        ("lung_vessels",),
+        ("lung_vessels",), 4 * 10**9,
     )  # fmt: skip
     assert found == [(Path("ct.nii.gz"), asked, 2)]
 

@@ -45,6 +45,7 @@ def request_of(
     fit: Annotated[bool, of_request("fit_to_scan", "--fit")] = Request.fit_to_scan,
     at_least: Annotated[float | None, of_request("at_least", "--at-least")] = Request.at_least,
     threads: Annotated[int, of_request("threads", "--threads")] = Request.threads,
+    memory: Annotated[str | None, typer.Option(help=f"{help_of('memory')} Such as 4GB.")] = None,
 ) -> Request:
     """What is asked for by the options of a command that segments.
 
@@ -66,6 +67,7 @@ def request_of(
         fit_to_scan=fit,
         at_least=at_least,
         threads=threads,
+        memory=None if memory is None else bytes_of(memory),
         also=also,
     )
 

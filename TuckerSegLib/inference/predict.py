@@ -18,11 +18,11 @@ from .check.original import Answers, Prepare
 from .head import Head
 from .interpolation import Properties, spacings
 from .labelling.labels import labels_of, resampling_is_needed
-from .merged import Features
 from .orientation import ReadImage, read
 from .preprocessing import preprocess, way_of
 from .shared_images import made_once
-from .sliding_window import Network, SlidingWindow
+from .window.merged import Features
+from .window.sliding_window import Network, SlidingWindow
 
 Labels = npt.NDArray[np.unsignedinteger]
 
@@ -79,8 +79,9 @@ def predict_checked(
     """
     run = (progress or Progress()).part()
     seen = _seen(model, volume, run)
-    features = _answers(model, networks, seen, device, step, head, run).cpu()
-    compressed = Answers(features, head or Head.none(len(features)))
+    features = _answers(model, networks, seen, device, step, head, run)
+    features = features.cpu() if isinstance(features, Tensor) else features
+    compressed = Answers(features, head or Head.none(features.shape[0]))
     spacing, _ = spacings(model, seen.properties)
     answers, checked = check(
         compressed, original, seen.data, model, wanted, spacing, device=device, step=step, progress=run
@@ -129,7 +130,7 @@ def _answers(
     step: float,
     head: Head | None,
     run: Progress,
-) -> Tensor:
+) -> Features:
     """(outputs or features, *preprocessed shape), on the device or on the CPU."""
     run.stage("predict", later=_seconds_of_labelling(model, seen.data, seen.properties))
     features = head.features // len(networks) if head else None

@@ -20,7 +20,7 @@ class Request:
     """How to segment; `help_of` describes each option, and lists may be given as any sequence.
 
     Raises:
-        InputError: `at_least` is no agreement, or `threads` no number of cores.
+        InputError: `at_least` is no agreement, `threads` no number of cores, or `memory` no number of bytes.
     """
 
     model: str = _option(
@@ -44,6 +44,9 @@ class Request:
     )
     threads: int = _option(0, "Cores to take: 0 for all, -1 for all but one where there are more than two.")
     also: Sequence[str] = _option((), "Further models; what they find is drawn over what the first one found.")
+    memory: int | None = _option(
+        None, "Bytes that a run may take at most; where they are few, a scan's answers wait in a file."
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", str(self.model))
@@ -58,6 +61,9 @@ class Request:
             raise InputError(
                 f"{self.threads} is no number of cores: choose 1 or more, 0 for all or -1 for all but one."
             )
+
+        if self.memory is not None and self.memory <= 0:
+            raise InputError(f"{self.memory} bytes of memory are none: allow some, such as 4GB.")
 
     @classmethod
     def of(cls, model: str | Path = "sample", **options: Any) -> "Request":

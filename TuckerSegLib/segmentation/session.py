@@ -12,6 +12,7 @@ from ..decomposition.policies import Relative
 from ..engines import memory
 from ..engines.fastest import Choice, choice
 from ..errors import InputError, ModelError
+from ..memory_limit import at_most
 from ..models.cache import Cache
 from ..models.nnunet import TrainedModel
 from ..models.opening import open_model
@@ -90,7 +91,7 @@ class Session:
         memory.start_peak()
         progress.stage("load")
         try:
-            with cores(request.threads), warnings_of_block() as warnings:
+            with cores(request.threads), at_most(request.memory), warnings_of_block() as warnings:
                 one_or_several = self._task if request.model in task_names() else self._model
                 result = one_or_several(volume, request, progress)
                 warn_of(result)

@@ -1,6 +1,6 @@
 """All levels of a network, trained in turns to answer as the original does: no labels, no end to wait for.
 
-Adam takes steps on random patches, against the original's soft answers on the same patches (`soft_loss`), which are
+`Muon` takes steps on random patches, against the original's soft answers on the same patches (`soft_loss`), which are
 made on the way and serve twice. Steps come in cycles, over which the rate falls to nothing by half a cosine, each twice
 as long as one that gained before it (Loshchilov and Hutter, arXiv 1608.03983): so no length is fixed beforehand, a
 cycle ends with the time there is, and the training can be stopped and gone on with later. A cycle that gained little,

@@ -1,4 +1,4 @@
-"""One level while it is trained: what Adam changes, its running mean, the best mean so far, and where that stands."""
+"""One level while it is trained: what is trained, its running mean, the best mean so far, and where that stands."""
 
 # mypy: allow-untyped-calls
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..decomposition.fast_passes import for_training, half_precision, in_order
 from ..volumes.output import whole_file
+from .muon import Muon
 from .per_core import PerCore
 
 Weights = dict[str, Tensor]
@@ -23,12 +24,12 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 Divergence = Callable[[nn.Module], float]
 """How far a network is from the original, nats a voxel."""
 
-_FORMAT = "tuckerseg improvement 3"
+_FORMAT = "tuckerseg improvement 4"
 _LITTLE = 0.05
 """The share of a level's divergence below which what a cycle gained asks for a lower rate."""
 
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-"""What Adam keeps of a parameter."""
+_MOMENTS = ("momentum", "exp_avg", "exp_avg_sq", "step")
+"""What is kept of a weight from one step to the next."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Schedule:
     """How levels are trained.
 
     Attributes:
-        learning_rate, least_rate: Adam's at the beginning of a cycle, at first and at least.
+        learning_rate, least_rate: `Muon`'s at the beginning of a cycle, at first and at least.
         warm_up: the first steps of a cycle, which are shorter.
         steps: of the first cycle, and after how many of any other what was learnt is written down.
         longest: steps of a cycle at most.
@@ -123,14 +124,14 @@ class Level:
 
     def learn(self, patches: Tensor, answers: Tensor) -> None:
         """One step, on patches (N, C, *spatial) with the original's answers (N, K, *spatial)."""
-        for group in self._adam.param_groups:
+        for group in self._optimizer.param_groups:
             group["lr"] = self._rate()
         gradients = self._per_core.map(self._gradient, patches, answers)
         for parameter, *parts in zip(self._trained.values(), *gradients, strict=True):
             found = [part for part in parts if part is not None]
             parameter.grad = torch.stack(found).mean(0) if found else None
         nn.utils.clip_grad_norm_(self._trained.values(), 12)
-        self._adam.step()
+        self._optimizer.step()
         self.standing = replace(self.standing, steps=self.standing.steps + 1, done=self.standing.done + 1)
         kept = min(self._schedule.kept, 1 - 1 / (1 + max(0, self.standing.done - self._schedule.warm_up)))
         for name, parameter in self._trained.items():
@@ -167,13 +168,12 @@ class Level:
 
     def write(self) -> None:
         """Write everything down that is needed to go on."""
-        moments = self._adam.state_dict()["state"]
         tensors = {f"trained/{name}": p.detach() for name, p in self._trained.items()}
         tensors |= {f"mean/{name}": p for name, p in self._mean.items()}
         tensors |= {f"best/{name}": p for name, p in self._best.items()}
         names = list(self._trained)
-        for index, moment in moments.items():  # heads that inference does not use have none
-            tensors |= {f"{kind}/{names[index]}": moment[kind] for kind in _MOMENTS}
+        for index, kept in self._optimizer.moments().items():  # heads that inference does not use have none
+            tensors |= {f"{kind}/{names[index]}": moment for kind, moment in kept.items()}
         told = {"format": _FORMAT, "standing": json.dumps(asdict(self.standing)), "shapes": self._shapes()}
         with whole_file(self._path) as partial:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, told)
@@ -200,12 +200,12 @@ class Level:
             self.standing = replace(self.standing, best=found)
 
     def _from_best(self) -> None:
-        """What is trained, and its mean, are the best there was; Adam knows nothing yet."""
+        """What is trained, and its mean, are the best there was; the optimizer knows nothing yet."""
         with torch.no_grad():
             for name, parameter in self._trained.items():
                 parameter.copy_(self._best[name])
         self._mean = {name: p.clone() for name, p in self._best.items()}
-        self._adam = torch.optim.Adam(self._trained.values(), self.standing.rate)
+        self._optimizer = Muon(list(self._trained.values()), self.standing.rate)
 
     def _with(self, weights: Weights) -> nn.Module:
         network = copy.deepcopy(self._shell)
@@ -228,12 +228,11 @@ class Level:
                 parameter.copy_(tensors[f"trained/{name}"])
                 self._mean[name].copy_(tensors[f"mean/{name}"])
                 self._best[name].copy_(tensors[f"best/{name}"])
-        state = {
-            index: {kind: tensors[f"{kind}/{name}"] for kind in _MOMENTS}
+        kept = {
+            index: {kind: tensors[key] for kind in _MOMENTS if (key := f"{kind}/{name}") in tensors}
             for index, name in enumerate(self._trained)
-            if f"step/{name}" in tensors
         }
-        self._adam.load_state_dict({**self._adam.state_dict(), "state": state})
+        self._optimizer.go_on_from({index: moments for index, moments in kept.items() if moments})
         self.standing = Standing(**json.loads(told["standing"]))
         return True
 

@@ -135,6 +135,11 @@ class Parameters:
         return -1 if self.leave_core_free else Request.threads
 
     @property
+    def memory(self) -> int | None:
+        """What is free: only scripts ask for less."""
+        return Request.memory
+
+    @property
     def position(self) -> int:
         """Where the slider stands: the published level that is nearest to the factor."""
         return min(range(len(LEVELS)), key=lambda position: abs(LEVELS[position] - self.factor))

@@ -12,7 +12,8 @@ from ...progress import Progress
 from ...volumes.dice import mean_dice
 from ...volumes.volume import Volume
 from ..predict import preprocessed
-from ..sliding_window import SlidingWindow
+from ..window.merged import Features
+from ..window.sliding_window import SlidingWindow
 from .original import Original
 from .reliability import Reliability
 from .sureness import label_count, labels_on_grid, sureness
@@ -82,7 +83,7 @@ def learnt(
 
 def _answers(
     model: TrainedModel, network: Original, data: Tensor, device: torch.device, progress: Progress | None
-) -> Tensor:
+) -> Features:
     features = network.whole_head(model).features // len(network.networks)
     window = SlidingWindow(model, network.networks, device, progress or Progress(), _STEP, features)
     return window.answers(data)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ..head import Head
-from ..merged import Features
-from ..sliding_window import Network
+from ..window.merged import Features
+from ..window.sliding_window import Network
 
 
 @dataclass(frozen=True)

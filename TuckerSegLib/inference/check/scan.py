@@ -10,9 +10,10 @@ from torch import Tensor
 from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ..head import Head
-from ..merged import Features, Merged, merged_head
-from ..places import Places
-from ..sliding_window import SlidingWindow
+from ..window.merged import Features, Merged, merged_head
+from ..window.places import Places
+from ..window.sliding_window import SlidingWindow
+from ..window.sums import Sums
 from .expected_dice import Expected, expected_dice, known, losses
 from .original import Answers, Original, Prepare
 from .reliability import Array, Doubt, Reliability, doubt
@@ -92,7 +93,8 @@ class Scan:
             return self._compressed
         inside = self.places.inside
         if self.complete:
-            return Answers(self._sums.div_(self._total)[inside], self._head)
+            self._sums.divide(self._total)
+            return Answers(self._sums.inside(inside).features, self._head)
         return Answers(self._merged(inside, self._compressed.features), merged_head(self._compressed.head, self._head))
 
     @cached_property
@@ -110,8 +112,8 @@ class Scan:
         return SlidingWindow(self._model, networks, self._device, self._progress, self._step, features)
 
     @cached_property
-    def _sums(self) -> Tensor:
-        return torch.zeros((self._head.features, *self.places.shape[1:]))
+    def _sums(self) -> Sums:
+        return Sums.zeros((self._head.features, *self.places.shape[1:]))
 
     @cached_property
     def _weights(self) -> Tensor:
@@ -122,7 +124,7 @@ class Scan:
         return self.places.weights(range(len(self.places)))
 
     def _merged(self, place: tuple[slice, ...], compressed: Features) -> Merged:
-        return Merged(compressed, self._sums[place], self._weights[place[1:]], self._total[place[1:]])
+        return Merged(compressed, self._sums.inside(place).features, self._weights[place[1:]], self._total[place[1:]])
 
     def _decide(self, index: int) -> None:
         """Both labels of the voxels in which the patch weighs most."""

@@ -10,7 +10,7 @@ from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ..head import Head
 from ..labelling.labels import chooser
-from ..merged import Features
+from ..window.merged import Features
 
 EDGES = (0.15, 0.3, 0.5, 0.8, 1.2, 1.7, 2.4, 3.3, 4.5, 6.0, 8.0, 11.0)
 """Between the classes of margins, which are differences of two scores before the softmax."""

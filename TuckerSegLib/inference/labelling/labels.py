@@ -17,7 +17,7 @@ from ...models.nnunet import TrainedModel
 from ...progress import Progress
 from ..head import Head
 from ..interpolation import Along, Properties, linear, shape_wanted, spacings
-from ..merged import Features
+from ..window.merged import Features
 from .slice_labels import SliceLabels
 from .voxel_labels import Choose, VoxelLabels
 
@@ -61,7 +61,7 @@ def _inside(
         answers = answers.cpu()
     if head is None or grid is None:
         compared = _drawn_regions if model.label_manager.has_regions else _best_labels
-        return compared(_resampled(answers[:, :], model, properties, progress, head), model)
+        return compared(_resampled(answers, model, properties, progress, head), model)
     voxel_labels = VoxelLabels(answers, head, chooser(model), _label_type(model))
     if resampling_is_needed(answers, properties):
         return voxel_labels.on(grid, progress)
@@ -94,14 +94,15 @@ def chooser(model: TrainedModel, device: torch.device = _CPU) -> Choose:
 
 
 def _resampled(
-    answers: Tensor, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
+    answers: Features, model: TrainedModel, properties: Properties, progress: Progress, head: Head | None
 ) -> Iterator[Scores]:
     """Each output on the cropped image's grid, by the model's own resampling."""
     spacing, image_spacing = spacings(model, properties)
-    outputs = head.outputs if head else len(answers)
+    outputs = head.outputs if head else answers.shape[0]
+    whole = answers[:, :] if head else answers
     for index in range(outputs):
         progress.step(index, outputs)
-        output = head.output(index, answers) if head else answers[index : index + 1]
+        output = head.output(index, whole[:, :]) if head else whole[index : index + 1]
         if not torch.isfinite(output).all():
             raise ModelError("The network's answer is not finite: the model is damaged or the image not of its kind.")
         resample = model.configuration_manager.resampling_fn_probabilities

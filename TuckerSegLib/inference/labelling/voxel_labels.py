@@ -17,7 +17,7 @@ from ...errors import ModelError
 from ...progress import Progress
 from ..head import Head
 from ..interpolation import Along
-from ..merged import Features
+from ..window.merged import Features
 
 Labels = npt.NDArray[np.unsignedinteger]
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from .head import Head
+from ..head import Head
 
 _TINY = 1e-30
 
@@ -32,7 +32,7 @@ class Merged:
         total: the sum of all patches' weights, (*spatial).
     """
 
-    def __init__(self, first: Features, second: Tensor, weights: Tensor, total: Tensor) -> None:
+    def __init__(self, first: Features, second: Features, weights: Tensor, total: Tensor) -> None:
         self._first, self._second, self._weights, self._total = first, second, weights, total
 
     @property

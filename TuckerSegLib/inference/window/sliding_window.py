@@ -13,11 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import is_lack_of_memory
-from ..models.nnunet import TrainedModel
-from ..models.quiet import quiet
-from ..progress import Progress
+from ... import memory_limit
+from ...errors import is_lack_of_memory
+from ...models.nnunet import TrainedModel
+from ...models.quiet import quiet
+from ...progress import Progress
+from .merged import Features
 from .places import Places
+from .sums import Sums
 
 with quiet():
     from nnunetv2.utilities.helpers import empty_cache
@@ -55,31 +58,32 @@ class SlidingWindow:
         self._calls_in_all = 0
 
     @torch.inference_mode()
-    def answers(self, data: Tensor) -> Tensor:
-        """(channels, *spatial) from a preprocessed image (C, *spatial), where its sums were: on the GPU if they fit.
+    def answers(self, data: Tensor) -> Features:
+        """(channels, *spatial) from a preprocessed image (C, *spatial), where the sums were: on the GPU if they fit.
 
         Scores are averaged in half precision, as by nnU-Net; features, of which there are fewer, in single.
         """
         places = self.places(data)
         padded = places.padded(data)
         self._calls_in_all = len(self._networks) * len(places) * (1 + len(self._mirrored))
-        folds = (self._of_fold(fold, padded, places)[places.inside] for fold in self._networks)
         if len(self._networks) == 1:
-            return next(folds)
+            return self._of_fold(self._networks[0], padded, places).inside(places.inside).features
         # Several folds' answers together are more than one network needs: they wait on the CPU.
-        if self._features:
-            return torch.cat([features.cpu() for features in folds])
-        scores = next(folds).cpu()
-        for others in folds:
-            scores += others.cpu()
-        return scores.div_(len(self._networks))
+        folds = len(self._networks) if self._features else 1
+        together = Sums.zeros((folds * self._channels, *padded.shape[1:]), self._dtype)
+        parts = together.split(self._channels) if self._features else [together] * len(self._networks)
+        for network, part in zip(self._networks, parts, strict=True):
+            part.add_all(self._of_fold(network, padded, places))
+        if not self._features:
+            together.divide(torch.full((), len(self._networks)))
+        return together.inside(places.inside).features
 
     def places(self, data: Tensor) -> Places:
         """Where the patches lie on a preprocessed image (C, *spatial)."""
         return Places(data.shape, self._patch_size, self._step)
 
     @torch.inference_mode()
-    def add(self, data: Tensor, chosen: Sequence[int], sums: Tensor) -> None:
+    def add(self, data: Tensor, chosen: Sequence[int], sums: Sums) -> None:
         """Add what the networks answer at the `chosen` places alone, each times its weight, to `sums` on the CPU.
 
         `data` is a preprocessed image (C, *spatial), `sums` (features of all folds, *`places(data).shape[1:]`).
@@ -87,12 +91,12 @@ class SlidingWindow:
         places = self.places(data)
         padded, gaussian = places.padded(data), places.weight(_CPU)
         self._calls_in_all = self._calls + len(self._networks) * len(chosen) * (1 + len(self._mirrored))
-        for network, of_fold in zip(self._networks, torch.split(sums, self._channels), strict=True):
+        for network, of_fold in zip(self._networks, sums.split(self._channels), strict=True):
             for place in map(places.__getitem__, chosen):
                 patch = self._predicted(network, padded[place][None].to(self._device)).cpu()
-                _add(patch * gaussian, of_fold[place])
+                of_fold.add(patch * gaussian, place)
 
-    def _of_fold(self, network: Network, data: Tensor, places: Places) -> Tensor:
+    def _of_fold(self, network: Network, data: Tensor, places: Places) -> Sums:
         """The mean over all patches, (channels, *spatial)."""
         empty_cache(self._device)
         if self._device != _CPU:
@@ -104,24 +108,27 @@ class SlidingWindow:
             empty_cache(self._device)  # now that the error no longer holds what was there: again with less on the GPU
         return self._mean(network, data, places, _CPU)
 
-    def _mean(self, network: Network, data: Tensor, places: Places, home: torch.device) -> Tensor:
+    def _mean(self, network: Network, data: Tensor, places: Places, home: torch.device) -> Sums:
         """With the image and the sums at `home`."""
-        options: dict[str, Any] = {"dtype": torch.float if self._features else torch.half, "device": home}
-        gaussian = places.weight(home)
-        data = data.to(home)
-        sums: Tensor | None = None
+        gaussian, data = places.weight(home), data.to(home)
+        sums: Sums | None = None
         for place in map(places.__getitem__, range(len(places))):
             patch = self._predicted(network, data[place][None].to(self._device)).to(home)
             if self._features and len(places) == 1:
-                return patch.to(options["dtype"])  # its own weighted mean
+                return Sums(patch.to(self._dtype))  # its own weighted mean
             if sums is None:  # not beside the first patch
-                sums = _zeros((self._channels, *data.shape[1:]), patch, options)
-                weight = torch.zeros(data.shape[1:], **options)
-            _add(_weighted(patch, gaussian.to(options["dtype"])), sums[place])
+                sums = Sums.zeros_like(patch, (self._channels, *data.shape[1:]), self._dtype)
+                weight = torch.zeros(data.shape[1:], dtype=self._dtype, device=home)
+            sums.add(_weighted(patch, gaussian.to(self._dtype)), place)
             weight[place[1:]] += gaussian
             del patch  # its memory is the next one's
         assert sums is not None
-        return torch.div(sums, weight, out=sums)
+        sums.divide(weight)
+        return sums
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.float if self._features else torch.half
 
     def _predicted(self, network: Network, patch: Tensor) -> Tensor:
         """The mean over the mirror images of one patch (1, C, *patch): (channels, *patch)."""
@@ -136,28 +143,14 @@ class SlidingWindow:
     def _called(self, network: Network, patch: Tensor) -> Tensor:
         self._progress.step(self._calls, max(self._calls_in_all, self._calls + 1))
         self._calls += 1
-        return network(patch)
+        answer = network(patch)
+        memory_limit.check()
+        return answer
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda") if self._device.type == "cuda" else nullcontext()
 
 
-def _zeros(shape: Sequence[int], like: Tensor, options: dict[str, Any]) -> Tensor:
-    """(channels, *spatial), in memory as `like` is where that is on a GPU."""
-    if like.device == _CPU or like.stride(0) != 1:
-        return torch.zeros(tuple(shape), **options)
-    return torch.zeros((*shape[1:], shape[0]), **options).movedim(-1, 0)
-
-
 def _weighted(patch: Tensor, weight: Tensor) -> Tensor:
     """In place, but where the weight has more digits than a patch from a GPU."""
     return patch.mul_(weight) if patch.device == _CPU or weight.dtype == patch.dtype else patch * weight
-
-
-def _add(part: Tensor, total: Tensor) -> None:
-    """On the CPU channel by channel: where types differ, PyTorch makes copies there as large as what it adds."""
-    if part.device != _CPU:
-        total += part
-        return
-    for channel, sums in zip(part, total, strict=True):
-        sums += channel
