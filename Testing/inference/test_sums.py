@@ -35,12 +35,16 @@ def noise(shape: tuple[int, int, int], spacing: float = 1.5) -> Volume:
 
 
 @pytest.mark.parametrize(
-    "folder",
-    [{"labels": 12}, {"labels": 12, "folds": (0, 1)}, {"labels": 4, "folds": (0, 1)}, {"regions": True}],
-    ids=["features", "features of folds", "scores of folds", "regions"],
+    ("folder", "spacing", "asked"),
+    [
+        ({"labels": 12}, 1.5, {}),
+        ({"labels": 12}, 2.0, {"factor": 0.5, "at_least": 0.99}),
+        ({"labels": 12, "folds": (0, 1)}, 2.0, {}),
+        ({"labels": 4, "folds": (0, 1)}, 2.0, {"factor": 0.5}),
+        ({"regions": True}, 2.0, {}),
+    ],
+    ids=["features", "checked features", "features of folds", "checked scores of folds", "regions"],
 )
-@pytest.mark.parametrize("spacing", [1.5, 2.0])
-@pytest.mark.parametrize("asked", [{}, {"factor": 0.5, "at_least": 0.99}], ids=["original", "checked"])
 def test_sums_in_a_file_give_the_same_labels(
     folder: dict[str, object],
     spacing: float,

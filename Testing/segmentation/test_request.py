@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from TuckerSegLib.cli import segment
 from TuckerSegLib.cli.cohort import commands as cohort
-from TuckerSegLib.cli.options import request_of, takes
+from TuckerSegLib.cli.options import bytes_of, request_of, takes
 from TuckerSegLib.cli.pacs import commands as pacs
 from TuckerSegLib.errors import InputError
 from TuckerSegLib.segmentation.request import Request, help_of
@@ -50,6 +50,9 @@ def test_commands_have_every_option_of_a_request_and_no_other() -> None:
 @pytest.mark.parametrize("option", [field.name for field in fields(Request)])
 def test_commands_say_and_default_to_what_the_request_does(option: str, command: Callable[..., None]) -> None:
     name = COMMAND_NAMES.get(option, option)
+    if (option, command) == ("memory", COMMANDS["cohort run"]):
+        assert described(command, name) == "Of each job."
+        return
     assert help_of(option) in described(command, name)
     default = options(command)[name].default
     assert default == getattr(Request(), option) or (option in REPEATED and not default)
@@ -86,3 +89,23 @@ def test_lists_may_be_given_as_any_sequence(given: Any, kept: tuple[str, ...]) -
 def test_an_option_that_there_is_not_is_answered_with_the_right_one() -> None:
     with pytest.raises(InputError, match="no option engin: did you mean engine"):
         Request.of(engin="torch")
+
+
+def test_a_size_of_memory_is_written_as_people_do() -> None:
+    assert (bytes_of("4GB"), bytes_of("1.5 G"), bytes_of("500MB")) == (4 * 10**9, 15 * 10**8, 5 * 10**8)
+
+
+def test_an_option_of_two_makers_is_the_last_one_s() -> None:
+    found: list[tuple[object, ...]] = []
+    app = typer.Typer()
+
+    def jobs(memory: str = "16GB", cores: int = 1) -> tuple[str, int]:
+        return memory, cores
+
+    @app.command()
+    @takes(request=request_of, jobs=jobs)
+    def command(request: Request, jobs: tuple[str, int]) -> None:
+        found.append((request.memory, jobs))
+
+    assert CliRunner().invoke(app, ["--memory", "2GB"]).exit_code == 0
+    assert found == [(None, ("2GB", 1))]

@@ -73,11 +73,19 @@ def request_of(
 
 
 def takes(**makers: Callable[..., Any]) -> Callable[[Command], Command]:
-    """Commands of this kind have, in place of each named parameter, the options of the function that makes it."""
+    """Commands of this kind have, in place of each named parameter, the options of the function that makes it.
+
+    An option that several of the functions have is the last one's, as the memory of a cluster's jobs; the others keep
+    their defaults.
+    """
 
     def decorated(command: Command) -> Command:
         own = inspect.signature(command).parameters
-        options = {name: inspect.signature(maker).parameters for name, maker in makers.items()}
+        last = {option: name for name, maker in makers.items() for option in inspect.signature(maker).parameters}
+        options = {
+            name: {option: one for option, one in inspect.signature(maker).parameters.items() if last[option] == name}
+            for name, maker in makers.items()
+        }
 
         @functools.wraps(command)
         def with_options(**given: Any) -> None:

@@ -56,7 +56,7 @@ class Muon(torch.optim.Optimizer):
         for place, kept in moments.items():
             weight = self.param_groups[0]["params"][place]
             states: Any = self.state if _is_orthogonalised(weight) else self._adam and self._adam.state
-            states[weight] = dict(kept)
+            states[weight] = {kind: moment.clone() for kind, moment in kept.items()}
 
     def _direction(self, weight: nn.Parameter) -> Tensor:
         assert weight.grad is not None
