@@ -17,6 +17,7 @@ BEGIN, END = "<!-- rooms -->\n", "<!-- /rooms -->"
 
 ROOMS = (
     "errors.py", "version.py", "renaming.py", "folders.py", "lru_folder.py", "store.py", "waiting.py", "threads.py",
+    "memory_limit.py",
     "progress.py",
     "volumes", "decomposition", "models", "engines", "inference", "training", "segmentation", "worker", "words",
     "evaluation", "cohorts", "app", "cli",

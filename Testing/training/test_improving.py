@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from TuckerSegLib.decomposition.policies import Relative
 from TuckerSegLib.errors import Cancelled
 from TuckerSegLib.progress import Event, Progress
-from TuckerSegLib.training.improving import Improvement
-from TuckerSegLib.training.level import Schedule, Standing
+from TuckerSegLib.training.improving.improvement import Improvement
+from TuckerSegLib.training.improving.level import Schedule, Standing
 
 SCHEDULE = Schedule(steps=6, warm_up=2, kept=0.5)
 

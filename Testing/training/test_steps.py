@@ -6,8 +6,8 @@ import torch
 from support.architectures import small
 from torch import Tensor, nn
 
-from TuckerSegLib.training.answered import AnsweredPatches
-from TuckerSegLib.training.muon import Muon, orthogonalised
+from TuckerSegLib.training.improving.answered import AnsweredPatches
+from TuckerSegLib.training.improving.muon import Muon, orthogonalised
 from TuckerSegLib.training.per_core import PerCore, patches_at_once
 
 CPU = torch.device("cpu")
@@ -79,7 +79,7 @@ def test_each_patch_is_new_once_and_its_answer_is_used_again() -> None:
 
 
 def test_answers_at_hand_take_no_more_than_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("TuckerSegLib.training.answered._KEPT", 300)
+    monkeypatch.setattr("TuckerSegLib.training.improving.answered._KEPT", 300)
     made = AnsweredPatches(lambda random: torch.full((1, 4, 4, 4), float(random.random())), lambda patch: patch, CPU)
     for seed in range(5):
         made.batch(np.random.default_rng(seed), 2)

@@ -18,11 +18,11 @@ from ...engines.fastest import Choice
 from ...models.cache import Cache
 from ...models.nnunet import TrainedModel, digest
 from ...progress import Progress
-from ...training.answered import Answer
 from ...training.distillation import random_patch
 from ...training.images import preprocess_all
-from ...training.improving import Improvement
-from ...training.level import Standing
+from ...training.improving.answered import Answer
+from ...training.improving.improvement import Improvement
+from ...training.improving.level import Standing
 from ...volumes.output import whole_file
 from ...volumes.phantoms import seeds
 from ...volumes.sources import PHANTOMS

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ..decomposition.calibration.correction import quick, run
-from ..progress import Progress
-from ..volumes.output import make_folder
+from ...decomposition.calibration.correction import quick, run
+from ...progress import Progress
+from ...volumes.output import make_folder
+from ..per_core import PerCore, patches_at_once
+from ..soft_loss import soft_loss, soft_loss_of_regions
 from .answered import Answer, AnsweredPatches, Patches
 from .level import Level, Schedule, Standing
-from .per_core import PerCore, patches_at_once
-from .soft_loss import soft_loss, soft_loss_of_regions
 
 _SCHEDULE = Schedule()
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..decomposition.fast_passes import in_order
+from ...decomposition.fast_passes import in_order
 
 Answer = Callable[[Tensor], Tensor]
 """Gives a network's answer (1, K, *spatial) to a patch (1, C, *spatial)."""

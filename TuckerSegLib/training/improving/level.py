@@ -14,10 +14,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..decomposition.fast_passes import for_training, half_precision, in_order
-from ..volumes.output import whole_file
+from ...decomposition.fast_passes import for_training, half_precision, in_order
+from ...volumes.output import whole_file
+from ..per_core import PerCore
 from .muon import Muon
-from .per_core import PerCore
 
 Weights = dict[str, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
