@@ -8,6 +8,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 import torch
 from support.architectures import small
+from support.browser import STRUCTURES
 from support.trained_folders import make_folder
 from typer.testing import CliRunner
 
@@ -36,6 +37,17 @@ def test_network_compares_levels_with_the_stock_network(folder: Path, tmp_path: 
         assert level["relative_error"] < 1e-4
         assert len(level["runs"]) == 2
     assert picture.stat().st_size > 0
+
+
+def test_checks_tell_what_a_level_loses_as_users_get_it(tmp_path: Path) -> None:
+    model = make_folder(tmp_path, spacing=(9.0, 9.0, 9.0), labels=STRUCTURES)
+    options = ["--model", str(model), "--factor", "1", "--factor", "0.5", "--phantoms", "1", "--engine", "torch"]
+    result = CliRunner().invoke(app, ["benchmark", "checks", *options, "--json"])
+    assert result.exit_code == 0, result.output
+    (level,) = json.loads(result.stdout)["levels"]
+    assert level["factor"] == 0.5, "the original network has nothing to be checked by"
+    assert 0 <= level["dice"] <= 1 and 0 <= level["original_dice"] <= 1 and level["kept"] >= 0.98
+    assert level["patches"] <= level["promised"]
 
 
 def test_network_tells_each_levels_agreement_on_an_image(folder: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ..segmentation.result import Segmentation
 from ..segmentation.session import Session
 from ..volumes.dice import mean_dice
 from ..volumes.phantoms.phantom import phantom
+from ..volumes.volume import LabelMap
 
 NEAR = 0.02
 """A prediction that is off by no more than this is called near."""
@@ -23,6 +24,8 @@ class Checks:
     """One level on one phantom.
 
     Attributes:
+        original_dice, dice: mean Dice with the truth, of the original network's label map and of the level's, as every
+            user gets it: with the original's answer on the patches that were checked.
         alone, expected, low, high: the agreement with the original network's label map as it is, and as it was told.
         kept: the agreement where `at_least` was asked for; None where the level is the original network.
         seconds: of the level without its check.
@@ -32,6 +35,8 @@ class Checks:
 
     factor: float
     seed: int
+    original_dice: float
+    dice: float
     alone: float
     expected: float
     low: float
@@ -63,7 +68,8 @@ def checks(
     session, progress, found = session or Session(), progress or Progress(), []
     asked, runs = Request(model, engine=engine), len(seeds) * (2 * len(factors) + 1)
     for number, seed in enumerate(seeds):
-        image = phantom(seed).image
+        made = phantom(seed)
+        image = made.image
         smallest = SMALLEST / (1000 * image.geometry.voxel_volume)
         parts = [progress.part(number * (2 * len(factors) + 1) + index, runs) for index in range(2 * len(factors) + 1)]
         original = session.segment(image, asked, parts.pop())
@@ -72,20 +78,29 @@ def checks(
             plain = session.segment(image, level, parts.pop())
             sure = session.segment(image, replace(level, at_least=at_least), parts.pop())
             if plain.check is not None:
-                found.append(_compared(factor, seed, original, plain, sure, smallest))
+                found.append(_compared(factor, seed, made.truth, (original, plain, sure), smallest))
     return found
 
 
 def _compared(
-    factor: float, seed: int, original: Segmentation, plain: Segmentation, sure: Segmentation, smallest: float
+    factor: float,
+    seed: int,
+    truth: LabelMap,
+    runs: tuple[Segmentation, Segmentation, Segmentation],
+    smallest: float,
 ) -> Checks:
+    """Of the original network, of the level, and of the level with a promise."""
+    original, plain, sure = runs
     told, promised, own = plain.check, sure.check, _seconds(plain)
     assert told is not None and promised is not None
-    truth, kept = (mean_dice(original.label_map.labels, one.label_map.labels, smallest) for one in (plain, sure))
+    alone, kept = (mean_dice(original.label_map.labels, one.label_map.labels, smallest) for one in (plain, sure))
+    original_dice, dice = (mean_dice(truth.labels, one.label_map.labels, smallest) for one in (original, plain))
     return Checks(
         factor,
         seed,
-        truth,
+        original_dice,
+        dice,
+        alone,
         told.agreement,
         told.low,
         told.high,
@@ -113,6 +128,8 @@ def rows(found: Sequence[Checks], at_least: float) -> list[tuple[str, ...]]:
         made.append(
             (
                 f"{factor:g}",
+                f"{mean['dice']:.3f}",
+                f"{mean['original_dice'] - mean['dice']:.3f}",
                 f"{mean['alone']:.3f}",
                 f"{mean['expected']:.3f}",
                 f"{near} of {len(every)}",

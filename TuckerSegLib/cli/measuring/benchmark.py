@@ -90,10 +90,11 @@ def checks(
     if as_json:
         console.write_json(each_level.as_json(model, at_least, found))
         return
-    told = ("Factor", "Agreement", "As told", f"Within {each_level.NEAR:g}", "Times with check")
+    measured = ("Factor", "Dice", "Below the original's", "Agreement")
+    told = ("As told", f"Within {each_level.NEAR:g}", "Times with check")
     promised = (f"With {at_least:g} promised", "Kept", "Times with promise", "Patches of the original")
     title = f"{model}, phantoms {seeds[0]} to {seeds[-1]}"
-    console.write_table(title, (*told, *promised), each_level.rows(found, at_least))
+    console.write_table(title, (*measured, *told, *promised), each_level.rows(found, at_least))
 
 
 @app.command()
