@@ -1,7 +1,7 @@
 """How far a run is, and the wish to stop it; free of PyTorch, so that any process can import it."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -136,3 +136,9 @@ class Progress:
             fraction = elapsed / max(elapsed + seconds_left, 1e-9)
         number, count = (min(number, count), count) if preparing else (0, 0)
         self.tell(Event(self._stage, fraction, seconds_left, number, count))
+
+
+def seconds_together(*runs: Mapping[str, float]) -> dict[str, float]:
+    """The seconds of each stage, of all runs."""
+    stages = dict.fromkeys(stage for run in runs for stage in run)
+    return {stage: sum(run.get(stage, 0.0) for run in runs) for stage in stages}

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..models.nnunet import TrainedModel
-from ..progress import Progress
+from ..progress import Progress, seconds_together
 from ..volumes.volume import LabelMap, Volume
 from .one_model import Result
 from .request import Request
@@ -38,10 +38,9 @@ def with_labels(volume: Volume, label_map: LabelMap) -> Volume:
 
 def both(first: Result, second: Result) -> Result:
     """What the second stage gave, and what both of them took."""
-    stages = dict.fromkeys([*first.seconds, *second.seconds])
     return replace(
         second,
-        seconds={stage: first.seconds.get(stage, 0.0) + second.seconds.get(stage, 0.0) for stage in stages},
+        seconds=seconds_together(first.seconds, second.seconds),
         cache_hit=first.cache_hit and second.cache_hit,
         checks={**{f"{name} (first stage)": check for name, check in first.checks.items()}, **second.checks},
     )

@@ -18,7 +18,7 @@ from ..models.nnunet import TrainedModel
 from ..models.opening import open_model
 from ..models.totalsegmentator.tasks import Network, task, task_names
 from ..models.totalsegmentator.weights import open_network, weights_folder
-from ..progress import Progress
+from ..progress import Progress, seconds_together
 from ..store import Store
 from ..threads import ALL, cores
 from ..volumes import structures
@@ -225,9 +225,7 @@ class Session:
         result = run(prepared, volume, progress, request.step or STEP)
         kept = structures.only(result.label_map, request.structures)
         kept = structures.without_small_parts(kept) if request.remove_small_blobs else kept
-        seconds = {"load": 0.0, **result.seconds}
-        seconds["load"] += loading
-        result = replace(result, label_map=kept, seconds=seconds)
+        result = replace(result, label_map=kept, seconds=seconds_together({"load": loading}, result.seconds))
         return both(first, result) if model.previous else result
 
     def _task(self, volume: Volume, request: Request, progress: Progress) -> Result:

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..inference.shared_images import shared_images
 from ..models.dataset import structures_of
-from ..progress import Progress
+from ..progress import Progress, seconds_together
 from ..volumes import structures
 from ..volumes.volume import LabelMap, Volume
 from .request import Request
@@ -48,7 +48,7 @@ def segment_several(
         found[-1],
         label_map=together([one.label_map for one in found], names),
         model=" + ".join(names),
-        seconds=_added(found),
+        seconds=seconds_together(*(one.seconds for one in found)),
         cache_hit=all(one.cache_hit for one in found),
         engine=" + ".join(dict.fromkeys(one.engine for one in found)),
         peak_memory=max(one.peak_memory for one in found),
@@ -91,9 +91,3 @@ def requests_of(request: Request) -> list[Request]:
     structures.check([name for names in known.values() for name in names], request.structures)
     wanted = {model: tuple(name for name in request.structures if name in names) for model, names in known.items()}
     return [replace(request, model=model, also=(), structures=names) for model, names in wanted.items() if names]
-
-
-def _added(found: Sequence[Segmentation]) -> dict[str, float]:
-    """The seconds of each stage, of all of them together."""
-    stages = dict.fromkeys(stage for one in found for stage in one.seconds)
-    return {stage: sum(one.seconds.get(stage, 0.0) for one in found) for stage in stages}

@@ -6,7 +6,6 @@ label maps (I, J, K).
 
 # mypy: allow-untyped-calls
 
-from collections import defaultdict
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -19,7 +18,7 @@ from ...engines.memory import give_back
 from ...errors import ModelError
 from ...inference.check.checked import Checked, worst
 from ...models.totalsegmentator.tasks import Network, Task
-from ...progress import Progress
+from ...progress import Progress, seconds_together
 from ..one_model import run
 from ..prepare import PreparedModel
 from . import postprocessing
@@ -55,7 +54,7 @@ class Steps:
         self._networks, self._how = networks, how
         self._overall = overall
         self._last: PreparedModel | None = None
-        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.seconds: dict[str, float] = {}
         self.cache_hit = True
         self.choices: dict[str, Any] = {}
         self.checks: dict[str, Checked] = {}
@@ -144,7 +143,7 @@ class Steps:
         start = perf_counter()
         progress = self._overall.next()
         prepared = self._last = self._networks.next()
-        self.seconds["load"] += perf_counter() - start
+        self.seconds = seconds_together(self.seconds, {"load": perf_counter() - start})
         table = _table(task, network, prepared)
         for index, piece in enumerate(pieces):
             seen = [channel.slicer[:, :, piece.seen] for channel in channels]
@@ -157,8 +156,7 @@ class Steps:
         self, task: Task, network: Network, prepared: PreparedModel, channels: list[Nifti1Image], progress: Progress
     ) -> Labels:
         result = run(prepared, volume_of(*channels), progress, self._how.step_of(task))
-        for stage, seconds in result.seconds.items():
-            self.seconds[stage] += seconds
+        self.seconds = seconds_together(self.seconds, result.seconds)
         self.choices |= result.choices
         checked = worst([*result.checks.values(), *filter(None, [self.checks.get(network.dataset)])])
         if checked:
