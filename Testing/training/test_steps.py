@@ -1,5 +1,7 @@
 """What a step of *Improve* is made of: Muon, patches with answers, and cores that each take a part."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +100,10 @@ def test_two_patches_at_a_time_need_two_cores_and_their_memory(monkeypatch: pyte
     assert patches_at_once(network, patch, CPU) == 2
     assert patches_at_once(network, patch, torch.device("cuda")) == 1
     monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"available": 1_000_000}))
+    assert patches_at_once(network, patch, CPU) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    monkeypatch.setattr(sys, "platform", "darwin")
     assert patches_at_once(network, patch, CPU) == 1
     monkeypatch.undo()
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)

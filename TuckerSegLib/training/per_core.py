@@ -1,5 +1,6 @@
 """Parts of a batch side by side: on a processor, cores that share a patch wait for each other at every layer."""
 
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -35,8 +36,11 @@ class PerCore:
 
 
 def patches_at_once(network: nn.Module, patch: tuple[int, ...], device: torch.device) -> int:
-    """Patches (C, *spatial) of a training step: two, or one where they have no cores or no memory of their own."""
-    if device.type != "cpu" or torch.get_num_threads() < 2:
+    """Patches (C, *spatial) of a training step: two, or one where they have no cores or no memory of their own.
+
+    On macOS cores cannot be divided among them (`threads`).
+    """
+    if device.type != "cpu" or sys.platform == "darwin" or torch.get_num_threads() < 2:
         return 1
     numbers = sum(torch.Size(shape).numel() for shape in input_shapes(network, patch).values())
     return 2 if 2 * numbers * _BYTES < psutil.virtual_memory().available // _SHARE else 1
