@@ -24,6 +24,10 @@ SENTENCES = (
         "At {1} the image takes {2} GB of memory and {3} GB are free: close other programs, crop the image, "
         "or choose a model of lower resolution."
     ),
+    _(
+        "What the network answers takes {1} GB, for which neither memory nor {2} has room: close other "
+        "programs, free space on the disk, or crop the image."
+    ),
     _("{1} is compressed already, at factor {2}: leave the factor out, or start from the original model."),
     _("The cache's size limit cannot be negative: choose 0 or more."),
     _("The limit could not be kept in {1} ({2})."),
@@ -120,6 +124,7 @@ SENTENCES = (
     _("The step {1} lies outside (0, 1]: choose a share of a patch's size."),
     _("An agreement of {1} cannot be reached: choose one up to 1, such as 0.98."),
     _("{1} is no number of cores: choose 1 or more, 0 for all or -1 for all but one."),
+    _("{1} bytes of memory are none: allow some, such as 4GB."),
     _("A segmentation has no option {1}: {2}"),
     _("The two segmentations lie on different grids: resample one of them to the other's."),
     _("Agreement is measured one network at a time: name a trained folder instead of a task."),
