@@ -39,9 +39,9 @@ def check() -> None:
         NotEnoughMemory: more was taken.
     """
     limit = _limit.get()
-    if limit is not None and _taken() > limit:
+    if limit is not None and (taken := _taken()) > limit:
         raise NotEnoughMemory(
-            f"This run takes {_taken() / 1e9:.1f} GB of memory already and may take {limit / 1e9:.1f} GB: "
+            f"This run takes {taken / 1e9:.1f} GB of memory already and may take {limit / 1e9:.1f} GB: "
             "allow it more, crop the image, or choose a faster level."
         )
 

@@ -21,7 +21,7 @@ TABLE = ROOT / "TuckerSeg" / "TuckerSegPanel" / "words" / "sentences.py"
 ROOMS = ("engines", "inference", "models", "segmentation", "worker", "decomposition")
 """What the worker runs for the panel; it reads and writes no image files."""
 
-FILES = ("volumes/scene.py", "volumes/structures.py", "volumes/volume.py", "volumes/modality.py")
+FILES = ("memory_limit.py", "volumes/scene.py", "volumes/structures.py", "volumes/volume.py", "volumes/modality.py")
 
 ERRORS = {"InputError", "ModelError", "WorkerError", "NotEnoughMemory", "Cancelled", "OutputError", "WeightsError"}
 

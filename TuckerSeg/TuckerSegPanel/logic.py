@@ -63,8 +63,7 @@ class TuckerSegLogic(ScriptedLoadableModuleLogic):
 
         `options` are `Request`'s: `model` ("sample", a task of TotalSegmentator, a trained nnU-Net folder, or a
         `.tuckerseg` file), `also`, `factor`, `device`, `engine`, `structures`, `exactRanks`, `folds`, `step`,
-        `mirroring`, `removeSmallBlobs`, `fitToScan`, `atLeast`, `threads`,
-        `memory`.
+        `mirroring`, `removeSmallBlobs`, `fitToScan`, `atLeast`, `threads`, `memory`.
         `standardNames` names segments in words, else as the network does; `allFrames` takes every frame of the sequence
         that the volume belongs to. A `segmentationNode` that holds another volume's segments, or a frame of a sequence
         that plays, stays as it is: the result is then a new node.

@@ -178,6 +178,10 @@ SENTENCES = (
     _("A minimum rank of {1} leaves no channel: choose 1 or more."),
     _("A factor of {1} is outside (0, 1]: choose one of {2}."),
     _("A share of {1} is outside (0, 1): choose one such as 0.9."),
+    _(
+        "This run takes {1} GB of memory already and may take {2} GB: allow it more, crop the image, or "
+        "choose a faster level."
+    ),
     _("No volume is chosen: choose a CT or MR volume."),
     _("The volume {1} has no voxels: load it again or choose another one."),
     _("The volume {1} has several values a voxel (colours?): convert it to a scalar volume."),

@@ -64,7 +64,7 @@ class Sums:
         if self._file is None:
             return self._sums[index]
         part = self._sums[index].clone()
-        self._file.leave_memory()
+        self._leave_memory()
         return part
 
     def add(self, patch: Tensor, place: Place) -> None:
